@@ -1,0 +1,504 @@
+//! The operations of a plan: what the outer and the inner lane can be told to do.
+//!
+//! An operation is semantic: it is what the runtime specification names (a mount, a masked path, the capabilities), not a
+//! system call. Which calls carry it out, and which fallbacks it has, is the business of the one function of `init` that
+//! executes it. Paths below the container's root are relative to it, without a leading slash; paths of the caller's
+//! side appear only in operations of the outer lane, which still lives in the caller's namespaces.
+//!
+//! Everything about an operation stands in one table below: its tag, its fields, and so how it is encoded, decoded and printed.
+
+use crate::wire::{List, Reader, Sink, Wire};
+use core::ffi::CStr;
+
+/// What can look at a field of an operation: the printers of the dry run.
+pub trait Visitor {
+    /// A number.
+    fn int(&mut self, value: i128);
+    /// A truth value.
+    fn flag(&mut self, value: bool);
+    /// Bytes that mean text.
+    fn text(&mut self, value: &[u8]);
+    /// Bytes that do not, given by their number.
+    fn blob(&mut self, length: usize);
+    /// Values up to the matching [`Visitor::end`] belong to one list.
+    fn begin(&mut self);
+    /// Ends a list.
+    fn end(&mut self);
+}
+
+/// A field that can be shown.
+pub trait Show {
+    /// Shows the value to `visitor`.
+    fn show(&self, visitor: &mut dyn Visitor);
+}
+
+macro_rules! show_integers {
+    ($($type:ty)*) => {$(
+        impl Show for $type {
+            fn show(&self, visitor: &mut dyn Visitor) {
+                visitor.int(i128::from(*self));
+            }
+        }
+    )*};
+}
+
+show_integers!(u8 u16 u32 u64 i32 i64);
+
+impl Show for bool {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.flag(*self);
+    }
+}
+
+impl Show for &CStr {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.text(self.to_bytes());
+    }
+}
+
+impl Show for &[u8] {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.blob(self.len());
+    }
+}
+
+impl<A: Show, B: Show> Show for (A, B) {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.begin();
+        self.0.show(visitor);
+        self.1.show(visitor);
+        visitor.end();
+    }
+}
+
+impl<'a, T: Wire<'a> + Copy + Show + 'a> Show for List<'a, T> {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.begin();
+        self.iter().for_each(|item| item.show(visitor));
+        visitor.end();
+    }
+}
+
+/// A numbered file descriptor that the plan hands from step to step: the caller's first, then those that steps open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u16);
+
+/// How many slots a plan may have.
+pub const MAX_SLOTS: usize = 4096;
+
+impl<'a> Wire<'a> for Slot {
+    fn put(&self, out: &mut dyn Sink) {
+        self.0.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        u16::get(from).map(Slot)
+    }
+}
+
+impl Show for Slot {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.int(i128::from(self.0));
+    }
+}
+
+macro_rules! bits {
+    ($(#[$doc:meta])* $Name:ident { $($value:literal $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $Name(pub u64);
+
+        impl<'a> Wire<'a> for $Name {
+            fn put(&self, out: &mut dyn Sink) {
+                self.0.put(out);
+            }
+            fn get(from: &mut Reader<'a>) -> Option<Self> {
+                u64::get(from).map($Name)
+            }
+        }
+
+        impl Show for $Name {
+            fn show(&self, visitor: &mut dyn Visitor) {
+                visitor.begin();
+                $(if self.0 & $value == $value {
+                    visitor.text($text.as_bytes());
+                })*
+                let rest = self.0 & !(0 $(| $value)*);
+                if rest != 0 {
+                    visitor.int(i128::from(rest));
+                }
+                visitor.end();
+            }
+        }
+    };
+}
+
+bits! {
+    /// `MOUNT_ATTR_*` of mount_setattr(2).
+    MountAttr {
+        0x1 "ro", 0x2 "nosuid", 0x4 "nodev", 0x8 "noexec", 0x10 "noatime", 0x20 "strictatime",
+        0x80 "nodiratime", 0x10_0000 "idmap", 0x20_0000 "nosymfollow",
+    }
+}
+
+bits! {
+    /// Propagation types of mount(2), with `MS_REC`.
+    Propagation {
+        0x4000 "rec", 0x2_0000 "unbindable", 0x4_0000 "private", 0x8_0000 "slave", 0x10_0000 "shared",
+    }
+}
+
+bits! {
+    /// `CLONE_NEW*` of clone3(2).
+    Namespaces {
+        0x80 "time", 0x2_0000 "mount", 0x200_0000 "cgroup", 0x400_0000 "uts", 0x800_0000 "ipc",
+        0x1000_0000 "user", 0x2000_0000 "pid", 0x4000_0000 "network",
+    }
+}
+
+bits! {
+    /// A set of capabilities; the names are shown by number, bit n is capability n.
+    CapSet {}
+}
+
+/// The field `cgroup` of [`Op::Spawn`] when the new process stays in the caller's cgroup.
+pub const NO_SLOT: Slot = Slot(u16::MAX);
+
+macro_rules! ops {
+    ($($(#[$doc:meta])* $Name:ident = $tag:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
+        /// One operation of the outer or the inner lane.
+        #[derive(Clone, Copy)]
+        pub enum Op<'a> { $($(#[$doc])* $Name { $($(#[$field_doc])* $field: $type,)* },)* }
+
+        impl<'a> Op<'a> {
+            /// The operation's name, as the dry run prints it.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$Name { .. } => stringify!($Name),)* }
+            }
+
+            /// Calls `visit` with the name and value of each field.
+            pub fn fields(&self, visit: &mut dyn FnMut(&'static str, &dyn Show)) {
+                let _ = &visit;
+                match self { $(Op::$Name { $($field,)* } => { $(visit(stringify!($field), $field);)* })* }
+            }
+        }
+
+        impl<'a> Wire<'a> for Op<'a> {
+            fn put(&self, out: &mut dyn Sink) {
+                match self { $(Op::$Name { $($field,)* } => {
+                    let tag: u16 = $tag;
+                    tag.put(out);
+                    $($field.put(out);)*
+                })* }
+            }
+            fn get(from: &mut Reader<'a>) -> Option<Self> {
+                match u16::get(from)? {
+                    $($tag => Some(Op::$Name { $($field: Wire::get(from)?,)* }),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+ops! {
+    /// Writes the process's oom_score_adj; every later process of the container inherits it.
+    OomScoreAdj = 1 {
+        /// -1000 to 1000.
+        value: i32,
+    }
+    /// Sets one resource limit (prlimit(2)).
+    Rlimit = 2 {
+        /// `RLIMIT_*`.
+        resource: u32,
+        /// The soft limit.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    }
+    /// Clones the mount tree at a path of the caller into a detached tree (open_tree(2)).
+    OpenTree = 3 {
+        /// Path in the caller's mount namespace.
+        path: &'a CStr,
+        /// Whether mounts below it come along.
+        recursive: bool,
+        /// Where the detached tree's fd goes.
+        slot: Slot,
+    }
+    /// Enters namespaces: one by its own fd, or several of a process by its pidfd (setns(2)).
+    Join = 4 {
+        /// Namespace fd or pidfd.
+        slot: Slot,
+        /// Which; exactly one for a namespace fd.
+        namespaces: Namespaces,
+    }
+    /// Makes a time namespace for the processes to come, with its offsets to the caller's clocks.
+    TimeNamespace = 5 {
+        /// Lines of timens_offsets(7): clock, seconds, nanoseconds.
+        offsets: &'a CStr,
+    }
+    /// Starts the inner lane: one clone3(2) with `CLONE_PARENT`; the outer lane ends here.
+    Spawn = 6 {
+        /// New namespaces.
+        namespaces: Namespaces,
+        /// A cgroup v2 directory to be born in, or [`NO_SLOT`].
+        cgroup: Slot,
+    }
+
+    /// Hands over to the parent lane and waits for its go.
+    Yield = 16 {}
+    /// Takes uid and gid 0 of the user namespace, once its maps are written.
+    BecomeRoot = 17 {}
+    /// Makes a cgroup namespace, rooted where the process is now.
+    CgroupNamespace = 18 {}
+    /// Starts a new session (setsid(2)).
+    Session = 19 {}
+    /// Joins a session keyring of its own (keyctl(2)).
+    Keyring = 20 {
+        /// The keyring's name.
+        name: &'a CStr,
+    }
+    /// Brings the loopback interface up.
+    Loopback = 21 {}
+    /// Makes the inherited mount tree private or a slave, so that nothing comes back to the caller.
+    Propagation = 22 {
+        /// For `/` and all below it.
+        flags: Propagation,
+    }
+    /// Attaches the container's root over `/`; from here on every path is relative to it.
+    AttachRoot = 23 {
+        /// The detached tree.
+        slot: Slot,
+        /// Its propagation.
+        propagation: Propagation,
+    }
+    /// Mounts a new file system instance.
+    MountFs = 24 {
+        /// Mount point below the root; made if missing.
+        target: &'a CStr,
+        /// Type of file system.
+        fstype: &'a CStr,
+        /// Source; empty for none.
+        source: &'a CStr,
+        /// Parameters for fsconfig(2): key and value, an empty value being a flag.
+        options: List<'a, (&'a CStr, &'a CStr)>,
+        /// Attributes of the mount.
+        attributes: MountAttr,
+        /// Propagation, 0 to leave it.
+        propagation: Propagation,
+    }
+    /// Attaches a detached tree of the caller's (a bind mount).
+    MountBind = 25 {
+        /// Mount point below the root; made if missing, as the source is a directory or not.
+        target: &'a CStr,
+        /// The detached tree.
+        slot: Slot,
+        /// Attributes to set on the mount.
+        set: MountAttr,
+        /// Attributes to clear on the mount.
+        clear: MountAttr,
+        /// Attributes to set on the mount and all below it.
+        set_recursive: MountAttr,
+        /// Attributes to clear on the mount and all below it.
+        clear_recursive: MountAttr,
+        /// Propagation changes in order.
+        propagation: List<'a, u64>,
+    }
+    /// Changes the attributes of what is mounted at a path already.
+    Remount = 26 {
+        /// Mount point below the root.
+        target: &'a CStr,
+        /// Attributes to set.
+        set: MountAttr,
+        /// Attributes to clear.
+        clear: MountAttr,
+        /// Propagation changes in order.
+        propagation: List<'a, u64>,
+    }
+    /// Makes a symbolic link.
+    Symlink = 27 {
+        /// The link's path below the root.
+        path: &'a CStr,
+        /// What it points to.
+        target: &'a CStr,
+        /// Whether something else at `path` is removed first.
+        replace: bool,
+    }
+    /// Makes a device node or FIFO, or verifies the one that is there.
+    Device = 28 {
+        /// Path below the root.
+        path: &'a CStr,
+        /// `S_IFCHR`, `S_IFBLK` or `S_IFIFO`, and permission bits.
+        mode: u32,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    }
+    /// Makes the container's root the process's root and detaches the caller's (pivot_root(2)).
+    Pivot = 29 {}
+    /// Sets the propagation of the container's `/`.
+    RootPropagation = 30 {
+        /// The propagation.
+        flags: Propagation,
+    }
+    /// Makes a pseudo-terminal, sends its master and makes its slave the controlling terminal and stdio.
+    Console = 31 {
+        /// Socket for the master.
+        slot: Slot,
+        /// Columns; 0 keeps the kernel's size.
+        width: u16,
+        /// Rows.
+        height: u16,
+        /// Whether the slave is bound on `/dev/console`.
+        mount: bool,
+        /// Owner of the slave.
+        uid: u32,
+    }
+    /// Writes a namespaced kernel parameter.
+    Sysctl = 32 {
+        /// Path below `/proc/sys`.
+        path: &'a CStr,
+        /// What to write.
+        value: &'a CStr,
+    }
+    /// Sets the host name.
+    Hostname = 33 {
+        /// The name.
+        name: &'a CStr,
+    }
+    /// Sets the NIS domain name.
+    Domainname = 34 {
+        /// The name.
+        name: &'a CStr,
+    }
+    /// Covers a path with something empty and read-only; nothing to do where there is no such path.
+    Mask = 35 {
+        /// Path below the root.
+        path: &'a CStr,
+        /// The caller's `/dev/null`, a detached tree, for what is not a directory.
+        null: Slot,
+    }
+    /// Makes a path read-only; nothing to do where there is no such path.
+    Readonly = 36 {
+        /// Path below the root.
+        path: &'a CStr,
+    }
+    /// Makes the root mount read-only.
+    ReadonlyRoot = 37 {}
+    /// Makes slots the standard streams.
+    Stdio = 38 {
+        /// fd 0.
+        stdin: Slot,
+        /// fd 1.
+        stdout: Slot,
+        /// fd 2.
+        stderr: Slot,
+        /// Owner to be, of those that can be owned.
+        uid: u32,
+    }
+    /// Changes to the working directory; makes it if missing.
+    Cwd = 39 {
+        /// Absolute path in the container.
+        path: &'a CStr,
+    }
+    /// Fills HOME from the container's passwd(5), `/` without an entry.
+    Home = 40 {
+        /// Whose.
+        uid: u32,
+    }
+    /// Sets groups, gid and uid, keeping the permitted capabilities for now.
+    Ids = 41 {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+        /// All supplementary groups.
+        groups: List<'a, u32>,
+        /// Whether setgroups(2) is denied here, as in a user namespace that an unprivileged user made.
+        no_setgroups: bool,
+    }
+    /// Sets the file mode creation mask.
+    Umask = 42 {
+        /// The mask.
+        mask: u32,
+    }
+    /// Sets the five capability sets and reads them back.
+    Caps = 43 {
+        /// Limits what execve(2) can give.
+        bounding: CapSet,
+        /// In force.
+        effective: CapSet,
+        /// Kept over execve(2) with file capabilities.
+        inheritable: CapSet,
+        /// May be made effective.
+        permitted: CapSet,
+        /// Kept over execve(2) without file capabilities.
+        ambient: CapSet,
+        /// The highest capability that the kernel knows.
+        last: u32,
+    }
+    /// Sets no_new_privs and reads it back.
+    NoNewPrivs = 44 {}
+    /// Installs a seccomp filter.
+    Seccomp = 45 {
+        /// An array of `struct sock_filter`.
+        program: &'a [u8],
+        /// `SECCOMP_FILTER_FLAG_*`.
+        flags: u32,
+    }
+    /// Finds the program as the payload's user would, so that its absence is an error of create.
+    LookupExe = 46 {
+        /// args[0].
+        name: &'a CStr,
+        /// Value of PATH in the payload's environment.
+        search: &'a CStr,
+    }
+    /// Tells the parent that all is set up.
+    Ready = 47 {}
+    /// Waits until start writes to the gate; failures after it go to the other FIFO.
+    AwaitStart = 48 {
+        /// FIFO to read from.
+        gate: Slot,
+        /// FIFO for the report of a failure.
+        report: Slot,
+    }
+    /// Closes every fd that the payload must not have.
+    CloseFds = 49 {}
+    /// Becomes the payload.
+    Exec = 50 {
+        /// Arguments; the program itself was found by `LookupExe`.
+        args: List<'a, &'a CStr>,
+        /// Environment.
+        env: List<'a, &'a CStr>,
+    }
+}
+
+/// A step as the encoded plan holds it.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// Its number in the whole plan.
+    pub number: u16,
+    /// An errno that does not stop the plan; 0 for none.
+    pub may_fail: u16,
+    /// What to do.
+    pub op: Op<'a>,
+}
+
+impl<'a> Wire<'a> for Step<'a> {
+    fn put(&self, out: &mut dyn Sink) {
+        self.number.put(out);
+        self.may_fail.put(out);
+        self.op.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        Some(Step {
+            number: Wire::get(from)?,
+            may_fail: Wire::get(from)?,
+            op: Wire::get(from)?,
+        })
+    }
+}

@@ -1,0 +1,252 @@
+//! What `init` tells its parent: one fixed-size message for each change of lane, and one when a step fails.
+//!
+//! A failure is numbers only: the step of the plan, the part of the step (which system call, see [`Part`]) and the
+//! errno. The parent holds the plan, so it can say everything else: the step's arguments and where in config.json it came from.
+
+/// Size of an encoded [`Report`] in bytes.
+pub const SIZE: usize = 24;
+
+/// One message from `init`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What has happened.
+    pub kind: Kind,
+    /// Number of the step in the plan.
+    pub step: u16,
+    /// Which part of the step; meaningful for [`Kind::Failed`].
+    pub part: Part,
+    /// The errno of a failure, else 0.
+    pub errno: i32,
+    /// For [`Kind::Traced`] the time of `CLOCK_MONOTONIC` in nanoseconds; for a failed read-back what was found.
+    pub value: u64,
+}
+
+/// The kinds of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// `init` waits for its parent's go: the first of these is the hello that carries the kernel-stamped pid.
+    Yielded = 1,
+    /// All is set up; what follows is the wait for start, or the payload itself.
+    Ready = 2,
+    /// A step failed and `init` exits.
+    Failed = 3,
+    /// A step was done; sent only when the plan asks for a trace.
+    Traced = 4,
+}
+
+impl Report {
+    /// The message's bytes.
+    pub fn encode(&self) -> [u8; SIZE] {
+        let mut bytes = [0; SIZE];
+        bytes[0] = self.kind as u8;
+        bytes[2..4].copy_from_slice(&self.step.to_le_bytes());
+        bytes[4..6].copy_from_slice(&(self.part as u16).to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.errno.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.value.to_le_bytes());
+        bytes
+    }
+
+    /// The message in `bytes`; `None` when it is not one.
+    pub fn decode(bytes: &[u8]) -> Option<Report> {
+        let bytes: &[u8; SIZE] = bytes.try_into().ok()?;
+        let kind = match bytes[0] {
+            1 => Kind::Yielded,
+            2 => Kind::Ready,
+            3 => Kind::Failed,
+            4 => Kind::Traced,
+            _ => return None,
+        };
+        Some(Report {
+            kind,
+            step: u16::from_le_bytes([bytes[2], bytes[3]]),
+            part: Part::from_number(u16::from_le_bytes([bytes[4], bytes[5]]))?,
+            errno: i32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]),
+            value: u64::from_le_bytes([
+                bytes[16], bytes[17], bytes[18], bytes[19], bytes[20], bytes[21], bytes[22],
+                bytes[23],
+            ]),
+        })
+    }
+}
+
+macro_rules! parts {
+    ($($(#[$doc:meta])* $variant:ident $text:literal,)*) => {
+        /// Which part of a step failed: a system call, or a check of what the kernel answered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u16)]
+        pub enum Part { $($(#[$doc])* $variant,)* }
+
+        impl Part {
+            const ALL: &'static [Part] = &[$(Part::$variant,)*];
+
+            /// The system call, or in a few words what was checked.
+            pub fn text(self) -> &'static str {
+                match self { $(Part::$variant => $text,)* }
+            }
+
+            fn from_number(number: u16) -> Option<Part> {
+                Part::ALL.get(usize::from(number)).copied()
+            }
+        }
+    };
+}
+
+parts! {
+    /// Nothing in particular.
+    None "",
+    /// The plan could not be decoded.
+    Decode "decode the plan",
+    /// accept of the plan message.
+    Recvmsg "recvmsg",
+    /// capget(2).
+    Capget "capget",
+    /// capset(2).
+    Capset "capset",
+    /// chdir(2) or fchdir(2).
+    Chdir "chdir",
+    /// clone3(2).
+    Clone3 "clone3",
+    /// close_range(2).
+    CloseRange "close_range",
+    /// dup3(2) or fcntl(F_DUPFD).
+    Dup "dup3",
+    /// execve(2).
+    Execve "execve",
+    /// faccessat2(2).
+    Faccessat "faccessat2",
+    /// fchownat(2).
+    Fchownat "fchownat",
+    /// fsconfig(2) with a parameter.
+    Fsconfig "fsconfig",
+    /// fsconfig(2) that creates the superblock.
+    FsconfigCreate "fsconfig(FSCONFIG_CMD_CREATE)",
+    /// fsmount(2).
+    Fsmount "fsmount",
+    /// fsopen(2).
+    Fsopen "fsopen",
+    /// statx(2) or fstatfs(2).
+    Stat "statx",
+    /// getcwd(2).
+    Getcwd "getcwd",
+    /// ioctl on a network interface.
+    IoctlInterface "ioctl(SIOCSIFFLAGS)",
+    /// ioctl(TIOCGPTPEER).
+    IoctlPtPeer "ioctl(TIOCGPTPEER)",
+    /// ioctl(TIOCSCTTY).
+    IoctlSctty "ioctl(TIOCSCTTY)",
+    /// ioctl(TIOCSPTLCK).
+    IoctlPtLock "ioctl(TIOCSPTLCK)",
+    /// ioctl(TIOCSWINSZ).
+    IoctlWinsize "ioctl(TIOCSWINSZ)",
+    /// keyctl(KEYCTL_JOIN_SESSION_KEYRING).
+    Keyctl "keyctl(KEYCTL_JOIN_SESSION_KEYRING)",
+    /// mkdirat(2).
+    Mkdirat "mkdirat",
+    /// mknodat(2).
+    Mknodat "mknodat",
+    /// mmap(2).
+    Mmap "mmap",
+    /// mount(2), which only changes propagation here.
+    Mount "mount",
+    /// mount_setattr(2).
+    MountSetattr "mount_setattr",
+    /// move_mount(2).
+    MoveMount "move_mount",
+    /// open_tree(2).
+    OpenTree "open_tree",
+    /// open(2) of a file of the caller's /proc.
+    Open "open",
+    /// openat2(2) below the root.
+    Openat2 "openat2",
+    /// pivot_root(2).
+    PivotRoot "pivot_root",
+    /// prctl(PR_CAP_AMBIENT).
+    PrctlAmbient "prctl(PR_CAP_AMBIENT)",
+    /// prctl(PR_CAPBSET_DROP).
+    PrctlBounding "prctl(PR_CAPBSET_DROP)",
+    /// prctl(PR_SET_DUMPABLE).
+    PrctlDumpable "prctl(PR_SET_DUMPABLE)",
+    /// prctl(PR_SET_KEEPCAPS).
+    PrctlKeepcaps "prctl(PR_SET_KEEPCAPS)",
+    /// prctl(PR_SET_NO_NEW_PRIVS).
+    PrctlNoNewPrivs "prctl(PR_SET_NO_NEW_PRIVS)",
+    /// prlimit64(2).
+    Prlimit "prlimit64",
+    /// read(2).
+    Read "read",
+    /// seccomp(2).
+    Seccomp "seccomp(SECCOMP_SET_MODE_FILTER)",
+    /// sendmsg(2).
+    Sendmsg "sendmsg",
+    /// setdomainname(2).
+    Setdomainname "setdomainname",
+    /// setgroups(2).
+    Setgroups "setgroups",
+    /// sethostname(2).
+    Sethostname "sethostname",
+    /// setns(2).
+    Setns "setns",
+    /// setresgid(2).
+    Setresgid "setresgid",
+    /// setresuid(2).
+    Setresuid "setresuid",
+    /// setsid(2).
+    Setsid "setsid",
+    /// socket(2).
+    Socket "socket",
+    /// symlinkat(2).
+    Symlinkat "symlinkat",
+    /// umount2(2).
+    Umount "umount2",
+    /// unlinkat(2).
+    Unlinkat "unlinkat",
+    /// unshare(2).
+    Unshare "unshare",
+    /// write(2).
+    Write "write",
+    /// A node that was there already is of another type or device number.
+    WrongNode "compare with the node that is there",
+    /// A path ends outside of the root, or is not on the file system that it must be on.
+    WrongPlace "check where the path leads",
+    /// Ids, groups, capabilities or no_new_privs differ from what was set.
+    ReadBack "read back",
+    /// The program is not in any directory of PATH.
+    NotInPath "search PATH",
+    /// The program is a directory.
+    IsDirectory "stat",
+    /// stat of the program.
+    StatExe "stat",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_report_survives_its_encoding() {
+        for (number, part) in Part::ALL.iter().enumerate() {
+            assert_eq!(*part as usize, number);
+            for kind in [Kind::Yielded, Kind::Ready, Kind::Failed, Kind::Traced] {
+                let report = Report {
+                    kind,
+                    step: 513,
+                    part: *part,
+                    errno: 40,
+                    value: u64::MAX - 7,
+                };
+                assert_eq!(Report::decode(&report.encode()), Some(report));
+            }
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_not_a_report() {
+        assert_eq!(Report::decode(&[0; SIZE]), None);
+        assert_eq!(Report::decode(&[1; SIZE - 1]), None);
+        let mut bytes = [0; SIZE];
+        bytes[0] = 3;
+        bytes[5] = 0xff;
+        assert_eq!(Report::decode(&bytes), None);
+    }
+}

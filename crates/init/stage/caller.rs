@@ -1,0 +1,77 @@
+//! The outer lane: what must happen in the caller's namespaces and with the caller's privileges.
+
+use crate::op::{NO_SLOT, Namespaces, Slot};
+use crate::report::Part;
+use crate::sys;
+use crate::{At, Done, Init, fail};
+use core::ffi::CStr;
+
+/// Writes oom_score_adj; /proc is the caller's here, no container has touched it.
+pub fn oom_score_adj(value: i32) -> Done {
+    let mut text = [0; 8];
+    let mut at = text.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 || at == 1 {
+            break;
+        }
+    }
+    if value < 0 {
+        at -= 1;
+        text[at] = b'-';
+    }
+    write_proc(c"/proc/self/oom_score_adj", &text[at..])
+}
+
+/// Sets a limit, and leaves it alone where it is as asked already: setting needs a privilege even then.
+pub fn rlimit(resource: u32, soft: u64, hard: u64) -> Done {
+    if sys::getrlimit(resource).at(Part::Prlimit)? == [soft, hard] {
+        return Ok(());
+    }
+    sys::prlimit(resource, soft, hard).at(Part::Prlimit).map(drop)
+}
+
+/// Clones the tree at `path` into `slot`.
+pub fn open_tree(init: &mut Init, path: &CStr, recursive: bool, slot: Slot) -> Done {
+    let flags = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
+    let fd = sys::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
+    match init.slots.get_mut(usize::from(slot.0)) {
+        Some(place) => *place = fd,
+        None => return fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
+    }
+    Ok(())
+}
+
+/// Enters the namespaces of a slot.
+pub fn join(init: &Init, slot: Slot, namespaces: Namespaces) -> Done {
+    sys::setns(init.fd(slot)?, namespaces.0).at(Part::Setns).map(drop)
+}
+
+/// Offsets can only be written while no process has entered the namespace: unshare(2) makes it for children only.
+pub fn time_namespace(offsets: &CStr) -> Done {
+    const CLONE_NEWTIME: u64 = 0x80;
+    sys::unshare(CLONE_NEWTIME).at(Part::Unshare)?;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    write_proc(c"/proc/self/timens_offsets", offsets.to_bytes())
+}
+
+/// The only fork. The new process is the caller's child as we are, so that the caller can wait for it.
+pub fn spawn(init: &Init, namespaces: Namespaces, cgroup: Slot) -> Done {
+    let cgroup = if cgroup == NO_SLOT { None } else { Some(init.fd(cgroup)?) };
+    match sys::clone3_parent(namespaces.0, cgroup).at(Part::Clone3)? {
+        0 => Ok(()),
+        _ => sys::exit(0),
+    }
+}
+
+fn write_proc(path: &CStr, bytes: &[u8]) -> Done {
+    let fd = sys::open(path, sys::O_WRONLY).at(Part::Open)?;
+    let written = sys::write(fd, bytes).at(Part::Write);
+    sys::close(fd);
+    written.map(drop)
+}

@@ -1,0 +1,248 @@
+//! The first program of a container: receives a plan, performs its outer lane in the caller's namespaces, spawns the inner
+//! lane, which sets the container up from within and becomes the payload.
+//!
+//! It has no allocator and no library below it. All state is in [`Init`]; every step is one function that gets it and the
+//! step's fields. The contract with the parent is described in the package's library.
+
+#![no_std]
+#![no_main]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod caller;
+mod console;
+mod credentials;
+mod devices;
+mod filesystem;
+mod mounts;
+mod payload;
+mod root;
+mod socket;
+mod sys;
+
+#[allow(dead_code)]
+#[path = "../src/op.rs"]
+mod op;
+#[allow(dead_code)]
+#[path = "../src/report.rs"]
+mod report;
+#[allow(dead_code)]
+#[path = "../src/wire.rs"]
+mod wire;
+
+use op::{MAX_SLOTS, Op, Slot, Step};
+use report::{Kind, Part, Report};
+use sys::{Errno, Fd};
+use wire::{Header, Reader, Wire};
+
+/// Why a step failed.
+pub struct Fail {
+    part: Part,
+    errno: Errno,
+    value: u64,
+}
+
+/// The result of a step or of a part of one.
+pub type Done<T = ()> = Result<T, Fail>;
+
+/// Names the part of a step that an errno belongs to.
+pub trait At<T> {
+    /// Turns an errno into a failure of `part`.
+    fn at(self, part: Part) -> Done<T>;
+}
+
+impl<T> At<T> for Result<T, Errno> {
+    fn at(self, part: Part) -> Done<T> {
+        self.map_err(|errno| Fail { part, errno, value: 0 })
+    }
+}
+
+/// A failure of `part` that no system call has reported.
+pub fn fail<T>(part: Part, errno: Errno, value: u64) -> Done<T> {
+    Err(Fail { part, errno, value })
+}
+
+/// What the steps of a plan leave for one another.
+pub struct Init {
+    /// Where reports go: the socket to the parent, later the FIFO to `start`.
+    channel: Fd,
+    header: Header,
+    slots: [Fd; MAX_SLOTS],
+    /// The container's root; 0 until a step has needed it.
+    root: Fd,
+    /// An attached empty read-only directory to cover others with; 0 until one was needed.
+    empty: Fd,
+    /// Whether the caller's /dev/null has been attached, and so can be cloned.
+    null_attached: bool,
+    /// `HOME=…` and a NUL, when the environment lacks it.
+    home: [u8; 256],
+    /// Path of the payload's program and a NUL.
+    exe: [u8; 4097],
+}
+
+impl Init {
+    /// The fd in `slot`.
+    pub fn fd(&self, slot: Slot) -> Done<Fd> {
+        match self.slots.get(usize::from(slot.0)) {
+            Some(&fd) if fd > 0 => Ok(fd),
+            _ => fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
+        }
+    }
+
+    fn report(&self, kind: Kind, step: u16, why: Fail) {
+        let report = Report { kind, step, part: why.part, errno: why.errno.0, value: why.value };
+        let bytes = report.encode();
+        // The FIFO of `start` is no socket. Nobody is left to tell when both fail.
+        if sys::sendmsg(self.channel, &bytes, None).is_err() {
+            let _ = sys::write(self.channel, &bytes);
+        }
+    }
+}
+
+const NOTHING: Fail = Fail { part: Part::None, errno: Errno(0), value: 0 };
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    sys::exit(70)
+}
+
+/// Called by the architecture's `_start` with the initial stack: argc, argv.
+pub unsafe extern "C" fn entry(stack: *const usize) -> ! {
+    // SAFETY: the kernel calls it with its initial stack only.
+    let argument = unsafe { sys::first_argument(stack) };
+    let Some(channel) = argument.and_then(socket::number) else {
+        let text = b"This program sets a container up; only the runtime that carries it can start it.\n";
+        let _ = sys::write(2, text);
+        sys::exit(64)
+    };
+    let mut init = Init {
+        channel,
+        header: Header { preserve_fds: 0, trace: false, outer: 0, inner: 0 },
+        slots: [0; MAX_SLOTS],
+        root: 0,
+        empty: 0,
+        null_attached: false,
+        home: [0; 256],
+        exe: [0; 4097],
+    };
+    prologue(channel);
+    match socket::receive_plan(&mut init) {
+        Ok(mut steps) => lanes(&mut init, &mut steps),
+        Err(why) => init.report(Kind::Failed, u16::MAX, why),
+    }
+    sys::exit(1)
+}
+
+/// Leaves nothing of the caller's: no fd but the socket and stdio, no signal setting; and lets nobody look in.
+fn prologue(channel: Fd) {
+    const PR_SET_DUMPABLE: u32 = 4;
+    let _ = sys::prctl(PR_SET_DUMPABLE, 0, 0);
+    sys::set_name(c"oci-init");
+    let _ = sys::set_cloexec(channel);
+    for fd in 0..3 {
+        if !sys::is_open(fd) {
+            // The lowest free number is this one.
+            let _ = sys::open(c"/dev/null", sys::O_RDWR);
+        }
+    }
+    if channel > 3 {
+        let _ = sys::close_range(3, channel as u32 - 1);
+    }
+    let _ = sys::close_range(channel as u32 + 1, u32::MAX);
+    sys::reset_signals();
+}
+
+/// Runs the outer lane, whose last step forks; the fork goes on with the inner lane.
+fn lanes(init: &mut Init, steps: &mut Reader<'static>) {
+    for _ in 0..init.header.outer {
+        if !perform_next(init, steps) {
+            return;
+        }
+    }
+    sys::umask(0);
+    for _ in 0..init.header.inner {
+        if !perform_next(init, steps) {
+            return;
+        }
+    }
+}
+
+/// Performs the next step; `false` when it failed, which has then been reported.
+fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
+    let Some(step) = Step::get(steps) else {
+        init.report(Kind::Failed, u16::MAX, Fail { part: Part::Decode, errno: sys::EPROTO, value: 0 });
+        return false;
+    };
+    match perform(init, step) {
+        Err(why) if why.errno.0 != i32::from(step.may_fail) || step.may_fail == 0 => {
+            init.report(Kind::Failed, step.number, why);
+            return false;
+        }
+        _ => {}
+    }
+    if init.header.trace {
+        let time = Fail { part: Part::None, errno: Errno(0), value: sys::monotonic() };
+        init.report(Kind::Traced, step.number, time);
+    }
+    true
+}
+
+/// The one place that knows which function carries out which operation.
+#[rustfmt::skip]
+fn perform(init: &mut Init, step: Step<'static>) -> Done {
+    match step.op {
+        Op::OomScoreAdj { value } => caller::oom_score_adj(value),
+        Op::Rlimit { resource, soft, hard } => caller::rlimit(resource, soft, hard),
+        Op::OpenTree { path, recursive, slot } => caller::open_tree(init, path, recursive, slot),
+        Op::Join { slot, namespaces } => caller::join(init, slot, namespaces),
+        Op::TimeNamespace { offsets } => caller::time_namespace(offsets),
+        Op::Spawn { namespaces, cgroup } => caller::spawn(init, namespaces, cgroup),
+
+        Op::Yield {} => socket::yield_to_parent(init, step.number),
+        Op::BecomeRoot {} => credentials::become_root(),
+        Op::CgroupNamespace {} => sys::unshare(0x200_0000).at(Part::Unshare).map(drop),
+        Op::Session {} => sys::setsid().at(Part::Setsid).map(drop),
+        Op::Keyring { name } => credentials::keyring(name),
+        Op::Loopback {} => devices::loopback(),
+        Op::Propagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
+        Op::AttachRoot { slot, propagation } => root::attach(init, slot, propagation),
+        Op::MountFs { target, fstype, source, options, attributes, propagation } => {
+            let new = filesystem::New { fstype, source, options, attributes };
+            filesystem::mount(init, target, new, propagation)
+        }
+        Op::MountBind { target, slot, set, clear, set_recursive, clear_recursive, propagation } => {
+            let changes = mounts::Changes { set, clear, set_recursive, clear_recursive, propagation };
+            mounts::bind(init, target, slot, changes)
+        }
+        Op::Remount { target, set, clear, propagation } => mounts::remount(init, target, set, clear, propagation),
+        Op::Symlink { path, target, replace } => devices::symlink(init, path, target, replace),
+        Op::Device { path, mode, major, minor, uid, gid } => {
+            devices::node(init, path, devices::Node { mode, major, minor, uid, gid })
+        }
+        Op::Pivot {} => root::pivot(init),
+        Op::RootPropagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
+        Op::Console { slot, width, height, mount, uid } => {
+            console::open(init, slot, console::Size { width, height }, mount, uid)
+        }
+        Op::Sysctl { path, value } => filesystem::sysctl(init, path, value),
+        Op::Hostname { name } => sys::sethostname(name).at(Part::Sethostname).map(drop),
+        Op::Domainname { name } => sys::setdomainname(name).at(Part::Setdomainname).map(drop),
+        Op::Mask { path, null } => mounts::mask(init, path, null),
+        Op::Readonly { path } => mounts::readonly(init, path),
+        Op::ReadonlyRoot {} => mounts::readonly_root(init),
+        Op::Stdio { stdin, stdout, stderr, uid } => console::stdio(init, [stdin, stdout, stderr], uid),
+        Op::Cwd { path } => root::change_directory(init, path),
+        Op::Home { uid } => payload::home(init, uid),
+        Op::Ids { uid, gid, groups, no_setgroups } => credentials::ids(uid, gid, groups, no_setgroups),
+        Op::Umask { mask } => { sys::umask(mask); Ok(()) }
+        Op::Caps { bounding, effective, inheritable, permitted, ambient, last } => {
+            credentials::capabilities(credentials::Sets { bounding, effective, inheritable, permitted, ambient }, last)
+        }
+        Op::NoNewPrivs {} => credentials::no_new_privs(),
+        Op::Seccomp { program, flags } => sys::seccomp_filter(program, flags).at(Part::Seccomp).map(drop),
+        Op::LookupExe { name, search } => payload::lookup(init, name, search),
+        Op::Ready {} => { init.report(Kind::Ready, step.number, NOTHING); Ok(()) }
+        Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),
+        Op::CloseFds {} => payload::close_fds(init),
+        Op::Exec { args, env } => payload::exec(init, args, env),
+    }
+}

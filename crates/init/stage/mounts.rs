@@ -1,0 +1,151 @@
+//! Steps that change the mount table with trees that exist: bind mounts, masks, read-only paths.
+//!
+//! A mount gets its attributes while it is detached and is attached fd to fd, so there is no moment at which it is
+//! there without them and no second look-up that could lead elsewhere.
+
+use crate::filesystem::{self, New};
+use crate::op::{MountAttr, Slot};
+use crate::report::Part;
+use crate::root::{self, Make};
+use crate::sys::{self, Fd};
+use crate::wire::List;
+use crate::{At, Done, Init, fail};
+use core::ffi::CStr;
+
+/// What a bind mount changes on the tree that it attaches.
+#[derive(Clone, Copy)]
+pub struct Changes {
+    /// Attributes to set on the top.
+    pub set: MountAttr,
+    /// Attributes to clear on the top.
+    pub clear: MountAttr,
+    /// Attributes to set everywhere.
+    pub set_recursive: MountAttr,
+    /// Attributes to clear everywhere.
+    pub clear_recursive: MountAttr,
+    /// Propagation changes in order.
+    pub propagation: List<'static, u64>,
+}
+
+/// Attaches the tree of `slot` at `target`.
+pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Done {
+    let tree = init.fd(slot)?;
+    let directory = sys::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR;
+    let make = if directory { Make::Directory } else { Make::File };
+    let (point, _) = root::mount_point(init, target, make, 0)?;
+    apply(tree, changes.set_recursive, changes.clear_recursive, true)?;
+    apply(tree, changes.set, changes.clear, false)?;
+    changes.propagation.iter().try_for_each(|flags| root::change_propagation(tree, flags))?;
+    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    sys::close(tree);
+    sys::close(point);
+    Ok(())
+}
+
+/// Changes what is mounted at `target` already.
+pub fn remount(init: &mut Init, target: &CStr, set: MountAttr, clear: MountAttr, propagation: List<'static, u64>) -> Done {
+    let mounted = root::open(init, target, sys::O_PATH)?;
+    apply(mounted, set, clear, false)?;
+    propagation.iter().try_for_each(|flags| root::change_propagation(mounted, flags))?;
+    sys::close(mounted);
+    Ok(())
+}
+
+fn apply(tree: Fd, set: MountAttr, clear: MountAttr, recursive: bool) -> Done {
+    const ATIME: u64 = 0x70;
+    if set.0 | clear.0 == 0 {
+        return Ok(());
+    }
+    // The kinds of access time exclude one another: setting one means clearing the group.
+    let clear = if (set.0 | clear.0) & ATIME != 0 { clear.0 | ATIME } else { clear.0 };
+    sys::mount_setattr(tree, recursive, set.0, clear, 0).at(Part::MountSetattr).map(drop)
+}
+
+/// Makes the root mount itself read-only, not what is mounted below it.
+pub fn readonly_root(init: &mut Init) -> Done {
+    let root = root::fd(init)?;
+    apply(root, MountAttr(READONLY), MountAttr(0), false)
+}
+
+const READONLY: u64 = 1;
+
+/// Binds `path` on itself, read-only.
+pub fn readonly(init: &mut Init, path: &CStr) -> Done {
+    let Some(point) = open_if_there(init, path)? else {
+        return Ok(());
+    };
+    let tree = clone(point)?;
+    apply(tree, MountAttr(READONLY), MountAttr(0), false)?;
+    attach(tree, point)
+}
+
+/// Covers `path`: a directory with an empty one, anything else with /dev/null.
+pub fn mask(init: &mut Init, path: &CStr, null: Slot) -> Done {
+    let Some(point) = open_if_there(init, path)? else {
+        return Ok(());
+    };
+    if sys::stat(point, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR {
+        mask_directory(init, point)
+    } else {
+        mask_file(init, point, null)
+    }
+}
+
+/// The first empty directory is mounted, the next ones are clones of it: only what is attached can be cloned before Linux 6.15.
+fn mask_directory(init: &mut Init, point: Fd) -> Done {
+    if init.empty != 0 {
+        return attach(clone(init.empty)?, point);
+    }
+    let empty = New {
+        fstype: c"tmpfs",
+        source: c"tmpfs",
+        options: List::Items(&[(c"nr_blocks", c"1"), (c"nr_inodes", c"2"), (c"mode", c"0555"), (c"ro", c"")]),
+        attributes: MountAttr(0xf),
+    };
+    init.empty = filesystem::create(&empty, None)?;
+    sys::move_mount(init.empty, point).at(Part::MoveMount)?;
+    sys::close(point);
+    Ok(())
+}
+
+/// Masks with the caller's /dev/null: the container's could be anything. It is verified all the same.
+fn mask_file(init: &mut Init, point: Fd, slot: Slot) -> Done {
+    let null = init.fd(slot)?;
+    if init.null_attached {
+        return attach(clone(null)?, point);
+    }
+    let found = sys::stat(null, c"").at(Part::Stat)?;
+    if (found.mode & sys::S_IFMT, found.major, found.minor) != (sys::S_IFCHR, 1, 3) {
+        return fail(Part::WrongNode, sys::ENODEV, u64::from(found.mode));
+    }
+    const NOSUID_NOEXEC_READONLY: u64 = 0xb;
+    apply(null, MountAttr(NOSUID_NOEXEC_READONLY), MountAttr(0), false)?;
+    root::change_propagation(null, MS_PRIVATE)?;
+    sys::move_mount(null, point).at(Part::MoveMount)?;
+    sys::close(point);
+    init.null_attached = true;
+    Ok(())
+}
+
+const MS_PRIVATE: u64 = 0x4_0000;
+
+/// Only a missing path needs no protection; every other failure to reach it is one.
+fn open_if_there(init: &mut Init, path: &CStr) -> Done<Option<Fd>> {
+    match root::resolve(init, path, sys::O_PATH, 0)? {
+        Ok(fd) => Ok(Some(fd)),
+        Err(sys::ENOENT | sys::ENOTDIR) => Ok(None),
+        Err(errno) => fail(Part::Openat2, errno, 0),
+    }
+}
+
+fn clone(mounted: Fd) -> Done<Fd> {
+    let flags = sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE;
+    sys::open_tree(mounted, c"", flags).at(Part::OpenTree)
+}
+
+fn attach(tree: Fd, point: Fd) -> Done {
+    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    sys::close(tree);
+    sys::close(point);
+    Ok(())
+}

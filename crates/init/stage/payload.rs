@@ -1,0 +1,165 @@
+//! The last steps: find the program, close what is not its own, become it.
+
+use crate::report::Part;
+use crate::sys::{self, Errno};
+use crate::wire::List;
+use crate::{At, Done, Fail, Init, fail, root};
+use core::ffi::CStr;
+
+/// Finds the program as execvp(3) would, as the payload's user: a name with a slash is a path, others are searched for.
+pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
+    let bytes = name.to_bytes();
+    if bytes.contains(&b'/') {
+        set_exe(init, &[bytes])?;
+        return executable(exe(init));
+    }
+    let mut refused = None;
+    for directory in search.to_bytes().split(|byte| *byte == b':') {
+        let directory = if directory.is_empty() { b"." } else { directory };
+        if set_exe(init, &[directory, b"/", bytes]).is_err() {
+            continue;
+        }
+        match executable(exe(init)) {
+            Ok(()) => return Ok(()),
+            Err(why) if why.errno == sys::EACCES => refused = Some(why),
+            Err(_) => {}
+        }
+    }
+    Err(refused.unwrap_or(Fail { part: Part::NotInPath, errno: sys::ENOENT, value: 0 }))
+}
+
+/// Whether `path` is something that execve(2) may be tried on.
+fn executable(path: &CStr) -> Done {
+    let found = sys::stat(sys::AT_FDCWD, path).at(Part::StatExe)?;
+    if found.mode & sys::S_IFMT == sys::S_IFDIR {
+        return fail(Part::IsDirectory, sys::EISDIR, 0);
+    }
+    sys::faccess_exec(path).at(Part::Faccessat).map(drop)
+}
+
+fn set_exe(init: &mut Init, parts: &[&[u8]]) -> Done {
+    let mut length = 0;
+    for part in parts {
+        let Some(place) = init.exe.get_mut(length..length + part.len()) else {
+            return fail(Part::StatExe, sys::ENAMETOOLONG, 0);
+        };
+        place.copy_from_slice(part);
+        length += part.len();
+    }
+    match init.exe.get_mut(length) {
+        Some(end) => *end = 0,
+        None => return fail(Part::StatExe, sys::ENAMETOOLONG, 0),
+    }
+    Ok(())
+}
+
+fn exe(init: &Init) -> &CStr {
+    CStr::from_bytes_until_nul(&init.exe).unwrap_or(c"")
+}
+
+/// Fills HOME from /etc/passwd of the container, which may be anything: it is read only if it is a regular file, and
+/// no further than a megabyte.
+pub fn home(init: &mut Init, uid: u32) -> Done {
+    init.home[..7].copy_from_slice(b"HOME=/\0");
+    let flags = sys::O_RDONLY | sys::O_NONBLOCK | sys::O_NOCTTY;
+    // A path-only fd first: opening a FIFO or device can already do something.
+    let Ok(place) = root::resolve(init, c"etc/passwd", sys::O_PATH, 0)? else {
+        return Ok(());
+    };
+    let regular = sys::stat(place, c"").is_ok_and(|found| found.mode & sys::S_IFMT == sys::S_IFREG);
+    sys::close(place);
+    if !regular {
+        return Ok(());
+    }
+    if let Ok(file) = root::resolve(init, c"etc/passwd", flags, 0)? {
+        scan_passwd(init, file, uid);
+        sys::close(file);
+    }
+    Ok(())
+}
+
+/// Looks for the first line whose third field is `uid`. A line longer than the buffer is skipped.
+fn scan_passwd(init: &mut Init, file: sys::Fd, uid: u32) {
+    const MEGABYTE: usize = 1 << 20;
+    let mut buffer = [0u8; 4096];
+    let (mut filled, mut total, mut skipping) = (0, 0, false);
+    while total < MEGABYTE {
+        let Ok(count) = sys::read(file, &mut buffer[filled..]) else { return };
+        filled += count;
+        total += count;
+        let mut start = 0;
+        while let Some(length) = buffer[start..filled].iter().position(|byte| *byte == b'\n') {
+            let line = &buffer[start..start + length];
+            if !core::mem::take(&mut skipping) && take_home(init, line, uid) {
+                return;
+            }
+            start += length + 1;
+        }
+        if count == 0 {
+            if !skipping {
+                take_home(init, &buffer[start..filled], uid);
+            }
+            return;
+        }
+        buffer.copy_within(start..filled, 0);
+        filled -= start;
+        if filled == buffer.len() {
+            (filled, skipping) = (0, true);
+        }
+    }
+}
+
+fn take_home(init: &mut Init, line: &[u8], uid: u32) -> bool {
+    let mut fields = line.split(|byte| *byte == b':');
+    let (Some(id), Some(_gid), Some(_name), Some(home)) =
+        (fields.nth(2), fields.next(), fields.next(), fields.next())
+    else {
+        return false;
+    };
+    if decimal(id) != Some(uid) {
+        return false;
+    }
+    let fits = home.len() < init.home.len() - 5;
+    if fits && !home.is_empty() && !home.contains(&0) {
+        init.home[5..5 + home.len()].copy_from_slice(home);
+        init.home[5 + home.len()] = 0;
+    }
+    true
+}
+
+fn decimal(digits: &[u8]) -> Option<u32> {
+    let mut value: u32 = 0;
+    for digit in digits {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        value = value.checked_mul(10)?.checked_add(digit)?;
+    }
+    (!digits.is_empty()).then_some(value)
+}
+
+/// Moves the caller's extra fds to their numbers, which are free, and closes all others but the channel. That one is
+/// close-on-exec: it must live until execve(2) has succeeded, and its end is how the other side knows.
+pub fn close_fds(init: &mut Init) -> Done {
+    let preserved = u32::from(init.header.preserve_fds);
+    for index in 0..preserved {
+        let fd = init.fd(crate::op::Slot(index as u16))?;
+        sys::dup3(fd, (3 + index) as i32).at(Part::Dup)?;
+    }
+    let channel = init.channel as u32;
+    if channel > 3 + preserved {
+        sys::close_range(3 + preserved, channel - 1).at(Part::CloseRange)?;
+    }
+    sys::close_range(channel + 1, u32::MAX).at(Part::CloseRange).map(drop)
+}
+
+/// Becomes the payload.
+pub fn exec(init: &Init, args: List<'static, &'static CStr>, env: List<'static, &'static CStr>) -> Done {
+    let arg_pointers = sys::pointers(args.len() + 1).at(Part::Mmap)?;
+    args.iter().zip(&mut *arg_pointers).for_each(|(string, place)| *place = string.as_ptr().cast());
+    let env_pointers = sys::pointers(env.len() + 2).at(Part::Mmap)?;
+    env.iter().zip(&mut *env_pointers).for_each(|(string, place)| *place = string.as_ptr().cast());
+    if init.home[0] != 0 {
+        env_pointers[env.len()] = init.home.as_ptr();
+    }
+    let errno: Errno = sys::execve(exe(init), arg_pointers, env_pointers);
+    fail(Part::Execve, errno, 0)
+}

@@ -1,0 +1,78 @@
+//! The two places where `init` listens: the socket to the parent that made it, and the FIFO of `start`.
+
+use crate::op::Slot;
+use crate::report::{Kind, Part};
+use crate::sys::{self, Fd};
+use crate::wire::{Header, Reader};
+use crate::{At, Done, Init, NOTHING, fail};
+
+/// Receives the plan with its slots, maps it, and answers a reader at its first step.
+pub fn receive_plan(init: &mut Init) -> Done<Reader<'static>> {
+    let mut fds = [0; sys::MAX_FDS];
+    let mut byte = [0];
+    let (bytes, received) = sys::recvmsg(init.channel, &mut byte, &mut fds).at(Part::Recvmsg)?;
+    if bytes != 1 || received == 0 {
+        return fail(Part::Recvmsg, sys::EPIPE, received as u64);
+    }
+    let size = sys::stat(fds[0], c"").at(Part::Stat)?.size as usize;
+    let mut reader = Reader::new(sys::map_file(fds[0], size).at(Part::Mmap)?);
+    let Some(header) = Header::get(&mut reader) else {
+        return fail(Part::Decode, sys::EPROTO, size as u64);
+    };
+    sys::close(fds[0]);
+    init.header = header;
+    init.slots[..received - 1].copy_from_slice(&fds[1..received]);
+    leave_preserved_numbers(init, received - 1)?;
+    Ok(reader)
+}
+
+/// Moves our fds above those that the payload will have from 3 on.
+fn leave_preserved_numbers(init: &mut Init, slots: usize) -> Done {
+    let first_free = 3 + u32::from(init.header.preserve_fds);
+    if first_free == 3 {
+        return Ok(());
+    }
+    let Init { channel, slots: all, .. } = init;
+    for fd in core::iter::once(channel).chain(&mut all[..slots]) {
+        if (*fd as u32) < first_free {
+            let moved = sys::dup_from(*fd, first_free).at(Part::Dup)?;
+            sys::close(*fd);
+            *fd = moved;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the parent that it is its turn, and waits until it has done its part.
+pub fn yield_to_parent(init: &Init, step: u16) -> Done {
+    init.report(Kind::Yielded, step, NOTHING);
+    let mut byte = [0];
+    match sys::read(init.channel, &mut byte).at(Part::Read)? {
+        1 => Ok(()),
+        // The parent is gone or has given up: a container that was never completed must not stay.
+        _ => sys::exit(1),
+    }
+}
+
+/// Waits until start opens the gate. We hold the FIFO's other end too, so that it never reads as closed.
+pub fn await_start(init: &mut Init, gate: Slot, report: Slot) -> Done {
+    let gate = init.fd(gate)?;
+    sys::close(init.channel);
+    init.channel = init.fd(report)?;
+    let mut byte = [0];
+    sys::read(gate, &mut byte).at(Part::Read)?;
+    sys::close(gate);
+    Ok(())
+}
+
+/// The number that `digits` spell, if they are one; an fd of ours is never stdio.
+pub fn number(digits: &[u8]) -> Option<Fd> {
+    let mut value: Fd = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_add(Fd::from(digit - b'0'))?;
+    }
+    (value > 2).then_some(value)
+}

@@ -1,0 +1,553 @@
+//! System calls, each a safe function with the kernel's name; with the architecture's file, the only unsafe code here.
+//!
+//! File descriptors are plain numbers: `init` keeps them in slots or lets its exit or execve close them.
+
+use core::ffi::CStr;
+
+#[cfg(target_arch = "aarch64")]
+#[path = "arch_aarch64.rs"]
+mod arch;
+#[cfg(target_arch = "x86_64")]
+#[path = "arch_x86_64.rs"]
+mod arch;
+
+use arch::nr;
+pub use arch::{O_DIRECTORY, O_NOFOLLOW};
+
+/// A file descriptor.
+pub type Fd = i32;
+/// The kernel's error number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+/// What a system call answers.
+pub type Answer = Result<usize, Errno>;
+
+pub const EPERM: Errno = Errno(1);
+pub const ENOENT: Errno = Errno(2);
+pub const EINTR: Errno = Errno(4);
+pub const EAGAIN: Errno = Errno(11);
+pub const EACCES: Errno = Errno(13);
+pub const EEXIST: Errno = Errno(17);
+pub const ENODEV: Errno = Errno(19);
+pub const ENOTDIR: Errno = Errno(20);
+pub const EISDIR: Errno = Errno(21);
+pub const EINVAL: Errno = Errno(22);
+pub const ENOSYS: Errno = Errno(38);
+pub const EPIPE: Errno = Errno(32);
+pub const ENAMETOOLONG: Errno = Errno(36);
+pub const EPROTO: Errno = Errno(71);
+
+pub const AT_FDCWD: Fd = -100;
+pub const AT_EMPTY_PATH: u32 = 0x1000;
+pub const AT_RECURSIVE: u32 = 0x8000;
+pub const AT_EACCESS: u32 = 0x200;
+pub const O_RDONLY: u64 = 0;
+pub const O_WRONLY: u64 = 1;
+pub const O_RDWR: u64 = 2;
+pub const O_NOCTTY: u64 = 0x100;
+pub const O_NONBLOCK: u64 = 0x800;
+pub const O_CLOEXEC: u64 = 0x8_0000;
+pub const O_PATH: u64 = 0x20_0000;
+
+pub const S_IFMT: u32 = 0o170_000;
+pub const S_IFDIR: u32 = 0o040_000;
+pub const S_IFCHR: u32 = 0o020_000;
+pub const S_IFBLK: u32 = 0o060_000;
+pub const S_IFREG: u32 = 0o100_000;
+
+fn answer(result: isize) -> Answer {
+    if result < 0 { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+}
+
+macro_rules! call {
+    ($number:expr $(, $argument:expr)*) => {{
+        let arguments = six([$($argument as usize),*]);
+        // SAFETY: every pointer comes from a reference that lives through the call, with the length of what it points to.
+        answer(unsafe { arch::syscall($number, arguments) })
+    }};
+}
+
+/// Fills up to the six arguments that a system call can have.
+fn six<const N: usize>(given: [usize; N]) -> [usize; 6] {
+    core::array::from_fn(|index| given.get(index).copied().unwrap_or(0))
+}
+
+/// The first argument on the initial stack, of up to 16 bytes.
+///
+/// # Safety
+/// `stack` is the stack pointer that the kernel started the program with.
+pub unsafe fn first_argument(stack: *const usize) -> Option<&'static [u8]> {
+    // SAFETY: there stands argc, then argc pointers to strings with a NUL, which live as long as the program.
+    unsafe {
+        if *stack < 2 {
+            return None;
+        }
+        let text = *stack.add(2) as *const u8;
+        // No strlen below us, and none that the compiler may put in its place.
+        let length = (0..16).find(|at| core::ptr::read_volatile(text.add(*at)) == 0)?;
+        Some(core::slice::from_raw_parts(text, length))
+    }
+}
+
+pub fn exit(status: i32) -> ! {
+    loop {
+        let _ = call!(nr::EXIT_GROUP, status);
+    }
+}
+
+pub fn read(fd: Fd, into: &mut [u8]) -> Answer {
+    retry(|| call!(nr::READ, fd, into.as_mut_ptr(), into.len()))
+}
+
+pub fn write(fd: Fd, bytes: &[u8]) -> Answer {
+    retry(|| call!(nr::WRITE, fd, bytes.as_ptr(), bytes.len()))
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry(mut attempt: impl FnMut() -> Answer) -> Answer {
+    loop {
+        match attempt() {
+            Err(EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+pub fn close(fd: Fd) {
+    let _ = call!(nr::CLOSE, fd);
+}
+
+pub fn close_range(first: u32, last: u32) -> Answer {
+    call!(436, first, last, 0)
+}
+
+pub fn dup3(from: Fd, to: Fd) -> Answer {
+    call!(nr::DUP3, from, to, 0)
+}
+
+/// Duplicates to the lowest free number from `least` on, close-on-exec.
+pub fn dup_from(fd: Fd, least: u32) -> Result<Fd, Errno> {
+    const F_DUPFD_CLOEXEC: usize = 1030;
+    call!(nr::FCNTL, fd, F_DUPFD_CLOEXEC, least).map(|new| new as Fd)
+}
+
+pub fn set_cloexec(fd: Fd) -> Answer {
+    call!(nr::FCNTL, fd, 2, 1)
+}
+
+pub fn is_open(fd: Fd) -> bool {
+    call!(nr::FCNTL, fd, 1).is_ok()
+}
+
+pub fn open(path: &CStr, flags: u64) -> Result<Fd, Errno> {
+    call!(nr::OPENAT, AT_FDCWD, path.as_ptr(), flags | O_CLOEXEC, 0).map(|fd| fd as Fd)
+}
+
+pub const RESOLVE_NO_XDEV: u64 = 0x01;
+pub const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+pub const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+pub const RESOLVE_BENEATH: u64 = 0x08;
+pub const RESOLVE_IN_ROOT: u64 = 0x10;
+
+pub fn openat2(directory: Fd, path: &CStr, flags: u64, resolve: u64) -> Result<Fd, Errno> {
+    let how = [flags | O_CLOEXEC, 0, resolve];
+    call!(437, directory, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as Fd)
+}
+
+pub const OPEN_TREE_CLONE: u32 = 1;
+
+pub fn open_tree(directory: Fd, path: &CStr, flags: u32) -> Result<Fd, Errno> {
+    call!(428, directory, path.as_ptr(), flags | O_CLOEXEC as u32).map(|fd| fd as Fd)
+}
+
+/// Attaches the tree `from` on the directory or file `to`, both by fd; `AT_FDCWD` stands for `/`.
+pub fn move_mount(from: Fd, to: Fd) -> Answer {
+    const F_EMPTY_PATH: u32 = 0x4;
+    const T_EMPTY_PATH: u32 = 0x40;
+    let (path, flags) = match to {
+        AT_FDCWD => (c"/", F_EMPTY_PATH),
+        _ => (c"", F_EMPTY_PATH | T_EMPTY_PATH),
+    };
+    call!(429, from, c"".as_ptr(), to, path.as_ptr(), flags)
+}
+
+pub fn mount_setattr(fd: Fd, recursive: bool, set: u64, clear: u64, propagation: u64) -> Answer {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    let attributes = [set, clear, propagation, 0];
+    call!(442, fd, c"".as_ptr(), flags, attributes.as_ptr(), size_of_val(&attributes))
+}
+
+pub fn fsopen(fstype: &CStr) -> Result<Fd, Errno> {
+    call!(430, fstype.as_ptr(), 1).map(|fd| fd as Fd)
+}
+
+pub fn fsconfig_flag(fd: Fd, key: &CStr) -> Answer {
+    call!(431, fd, 0, key.as_ptr(), 0, 0)
+}
+
+pub fn fsconfig_string(fd: Fd, key: &CStr, value: &CStr) -> Answer {
+    call!(431, fd, 1, key.as_ptr(), value.as_ptr(), 0)
+}
+
+pub fn fsconfig_create(fd: Fd) -> Answer {
+    call!(431, fd, 6, 0, 0, 0)
+}
+
+pub fn fsmount(fd: Fd, attributes: u64) -> Result<Fd, Errno> {
+    call!(432, fd, 1, attributes).map(|fd| fd as Fd)
+}
+
+/// Changes the propagation of what is mounted at `path`.
+pub fn mount_propagation(path: &CStr, flags: u64) -> Answer {
+    call!(nr::MOUNT, 0, path.as_ptr(), 0, flags, 0)
+}
+
+/// Detaches what is mounted at `path`, with all below it.
+pub fn umount_detach(path: &CStr) -> Answer {
+    call!(nr::UMOUNT2, path.as_ptr(), 2)
+}
+
+pub fn pivot_root(new: &CStr, old: &CStr) -> Answer {
+    call!(nr::PIVOT_ROOT, new.as_ptr(), old.as_ptr())
+}
+
+pub fn chdir(path: &CStr) -> Answer {
+    call!(nr::CHDIR, path.as_ptr())
+}
+
+pub fn fchdir(fd: Fd) -> Answer {
+    call!(nr::FCHDIR, fd)
+}
+
+pub fn getcwd(into: &mut [u8]) -> Answer {
+    call!(nr::GETCWD, into.as_mut_ptr(), into.len())
+}
+
+pub fn mkdirat(directory: Fd, name: &CStr, mode: u32) -> Answer {
+    call!(nr::MKDIRAT, directory, name.as_ptr(), mode)
+}
+
+pub fn mknodat(directory: Fd, name: &CStr, mode: u32, device: u64) -> Answer {
+    call!(nr::MKNODAT, directory, name.as_ptr(), mode, device)
+}
+
+pub fn symlinkat(target: &CStr, directory: Fd, name: &CStr) -> Answer {
+    call!(nr::SYMLINKAT, target.as_ptr(), directory, name.as_ptr())
+}
+
+pub fn unlinkat(directory: Fd, name: &CStr) -> Answer {
+    call!(nr::UNLINKAT, directory, name.as_ptr(), 0)
+}
+
+/// Changes the owner of an open file; `u32::MAX` leaves the group.
+pub fn fchown(fd: Fd, uid: u32, gid: u32) -> Answer {
+    call!(nr::FCHOWNAT, fd, c"".as_ptr(), uid, gid, AT_EMPTY_PATH)
+}
+
+pub fn faccess_exec(path: &CStr) -> Answer {
+    call!(439, AT_FDCWD, path.as_ptr(), 1, AT_EACCESS)
+}
+
+/// What statx(2) says of a file, as far as it is needed here.
+#[derive(Clone, Copy)]
+pub struct Stat {
+    pub mode: u32,
+    pub uid: u32,
+    pub major: u32,
+    pub minor: u32,
+    pub size: u64,
+}
+
+#[repr(C)]
+struct Statx {
+    mask: u32,
+    blksize: u32,
+    attributes: u64,
+    nlink: u32,
+    uid: u32,
+    gid: u32,
+    mode: u16,
+    spare: u16,
+    ino: u64,
+    size: u64,
+    blocks: u64,
+    attributes_mask: u64,
+    times: [u64; 8],
+    rdev_major: u32,
+    rdev_minor: u32,
+    rest: [u64; 15],
+}
+
+const _: () = assert!(size_of::<Statx>() == 256);
+
+/// stat of an fd (with an empty path) or of a path from `directory`.
+pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
+    let mut found = core::mem::MaybeUninit::<Statx>::zeroed();
+    call!(nr::STATX, directory, path.as_ptr(), AT_EMPTY_PATH, 0x7ff, found.as_mut_ptr())?;
+    // SAFETY: all zeroes is a valid Statx, and the kernel has filled it since.
+    let found = unsafe { found.assume_init() };
+    Ok(Stat {
+        mode: u32::from(found.mode),
+        uid: found.uid,
+        major: found.rdev_major,
+        minor: found.rdev_minor,
+        size: found.size,
+    })
+}
+
+/// The magic number of the file system that an fd is on.
+pub fn fstatfs_magic(fd: Fd) -> Result<u64, Errno> {
+    let mut found = [0u64; 16];
+    call!(nr::FSTATFS, fd, found.as_mut_ptr())?;
+    Ok(found[0])
+}
+
+/// clone3(2) without shared memory: 0 in the new process, its pid in the old.
+pub fn clone3_parent(namespaces: u64, cgroup: Option<Fd>) -> Answer {
+    const CLONE_PARENT: u64 = 0x8000;
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut arguments = [0u64; 11];
+    arguments[0] = namespaces | CLONE_PARENT;
+    if let Some(fd) = cgroup {
+        arguments[0] |= CLONE_INTO_CGROUP;
+        arguments[10] = fd as u64;
+    }
+    call!(435, arguments.as_ptr(), size_of_val(&arguments))
+}
+
+pub fn setns(fd: Fd, namespaces: u64) -> Answer {
+    call!(nr::SETNS, fd, namespaces)
+}
+
+pub fn unshare(namespaces: u64) -> Answer {
+    call!(nr::UNSHARE, namespaces)
+}
+
+pub fn setsid() -> Answer {
+    call!(nr::SETSID)
+}
+
+pub fn keyctl_join_session(name: &CStr) -> Answer {
+    call!(nr::KEYCTL, 1, name.as_ptr(), 0, 0, 0)
+}
+
+pub fn prctl(option: u32, argument: u64, second: u64) -> Answer {
+    call!(nr::PRCTL, option, argument, second, 0, 0)
+}
+
+pub fn set_name(name: &CStr) {
+    let _ = call!(nr::PRCTL, 15, name.as_ptr(), 0, 0, 0);
+}
+
+pub fn prlimit(resource: u32, soft: u64, hard: u64) -> Answer {
+    let limit = [soft, hard];
+    call!(nr::PRLIMIT64, 0, resource, limit.as_ptr(), 0)
+}
+
+/// The soft and hard limit in force.
+pub fn getrlimit(resource: u32) -> Result<[u64; 2], Errno> {
+    let mut limit = [0u64; 2];
+    call!(nr::PRLIMIT64, 0, resource, 0, limit.as_mut_ptr())?;
+    Ok(limit)
+}
+
+pub fn sethostname(name: &CStr) -> Answer {
+    call!(nr::SETHOSTNAME, name.as_ptr(), name.count_bytes())
+}
+
+pub fn setdomainname(name: &CStr) -> Answer {
+    call!(nr::SETDOMAINNAME, name.as_ptr(), name.count_bytes())
+}
+
+pub fn setgroups(groups: &[u32]) -> Answer {
+    call!(nr::SETGROUPS, groups.len(), groups.as_ptr())
+}
+
+pub fn getgroups(into: &mut [u32]) -> Answer {
+    call!(nr::GETGROUPS, into.len(), into.as_mut_ptr())
+}
+
+pub fn setresuid(uid: u32) -> Answer {
+    call!(nr::SETRESUID, uid, uid, uid)
+}
+
+pub fn setresgid(gid: u32) -> Answer {
+    call!(nr::SETRESGID, gid, gid, gid)
+}
+
+/// Real, effective and saved user id.
+pub fn getresuid() -> Result<[u32; 3], Errno> {
+    let mut ids = [0u32; 3];
+    let at = ids.as_mut_ptr();
+    call!(nr::GETRESUID, at, at.wrapping_add(1), at.wrapping_add(2))?;
+    Ok(ids)
+}
+
+/// Real, effective and saved group id.
+pub fn getresgid() -> Result<[u32; 3], Errno> {
+    let mut ids = [0u32; 3];
+    let at = ids.as_mut_ptr();
+    call!(nr::GETRESGID, at, at.wrapping_add(1), at.wrapping_add(2))?;
+    Ok(ids)
+}
+
+const CAP_HEADER: [u32; 2] = [0x2008_0522, 0];
+
+/// Effective, permitted, inheritable.
+pub fn capget() -> Result<[u64; 3], Errno> {
+    let mut header = CAP_HEADER;
+    let mut data = [0u32; 6];
+    call!(nr::CAPGET, header.as_mut_ptr(), data.as_mut_ptr())?;
+    let set = |index: usize| u64::from(data[index]) | u64::from(data[index + 3]) << 32;
+    Ok([set(0), set(1), set(2)])
+}
+
+/// Sets effective, permitted, inheritable.
+pub fn capset(sets: [u64; 3]) -> Answer {
+    let mut header = CAP_HEADER;
+    let low = sets.map(|set| set as u32);
+    let high = sets.map(|set| (set >> 32) as u32);
+    let data = [low[0], low[1], low[2], high[0], high[1], high[2]];
+    call!(nr::CAPSET, header.as_mut_ptr(), data.as_ptr())
+}
+
+pub fn umask(mask: u32) {
+    let _ = call!(nr::UMASK, mask);
+}
+
+/// Installs a filter: `program` is an array of 8-byte `struct sock_filter`.
+pub fn seccomp_filter(program: &[u8], flags: u32) -> Answer {
+    #[repr(C)]
+    struct SockFprog {
+        length: u16,
+        filter: *const u8,
+    }
+    let length = u16::try_from(program.len() / 8).map_err(|_| EINVAL)?;
+    let fprog = SockFprog { length, filter: program.as_ptr() };
+    call!(nr::SECCOMP, 1, flags, &raw const fprog)
+}
+
+/// Sets every signal to its default action and unblocks all.
+pub fn reset_signals() {
+    let default = [0u64; 4];
+    for signal in 1..=64 {
+        let _ = call!(nr::RT_SIGACTION, signal, default.as_ptr(), 0, 8);
+    }
+    let _ = call!(nr::RT_SIGPROCMASK, 2, default.as_ptr(), 0, 8);
+}
+
+/// Maps a whole file read-only, for as long as the program lives.
+pub fn map_file(fd: Fd, size: usize) -> Result<&'static [u8], Errno> {
+    let address = call!(nr::MMAP, 0, size, 1, 2, fd, 0)?;
+    // SAFETY: the mapping has `size` readable bytes, is never unmapped, and the file is sealed against writing and shrinking.
+    Ok(unsafe { core::slice::from_raw_parts(address as *const u8, size) })
+}
+
+/// Zeroed memory for `count` pointers, for as long as the program lives.
+pub fn pointers(count: usize) -> Result<&'static mut [*const u8], Errno> {
+    let address = call!(nr::MMAP, 0, count * size_of::<usize>(), 3, 0x22, usize::MAX, 0)?;
+    // SAFETY: the mapping is fresh, writable, zeroed (null pointers), page-aligned and never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut *const u8, count) })
+}
+
+/// execve(2); both arrays end with a null pointer, and every other pointer is a string with a NUL.
+pub fn execve(path: &CStr, args: &'static [*const u8], env: &'static [*const u8]) -> Errno {
+    match call!(nr::EXECVE, path.as_ptr(), args.as_ptr(), env.as_ptr()) {
+        Ok(_) => ENOSYS,
+        Err(errno) => errno,
+    }
+}
+
+pub fn ioctl_int(fd: Fd, request: u32, argument: usize) -> Answer {
+    call!(nr::IOCTL, fd, request, argument)
+}
+
+pub fn ioctl_bytes(fd: Fd, request: u32, argument: &mut [u8]) -> Answer {
+    call!(nr::IOCTL, fd, request, argument.as_mut_ptr())
+}
+
+/// A datagram socket for interface ioctls.
+pub fn interface_socket() -> Result<Fd, Errno> {
+    const AF_INET: i32 = 2;
+    const SOCK_DGRAM_CLOEXEC: i32 = 0x8_0002;
+    call!(nr::SOCKET, AF_INET, SOCK_DGRAM_CLOEXEC, 0).map(|fd| fd as Fd)
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub fn monotonic() -> u64 {
+    let mut time = [0u64; 2];
+    let _ = call!(nr::CLOCK_GETTIME, 1, time.as_mut_ptr());
+    time[0] * 1_000_000_000 + time[1]
+}
+
+#[repr(C)]
+struct Iovec {
+    base: *mut u8,
+    length: usize,
+}
+
+#[repr(C)]
+struct Msghdr {
+    name: usize,
+    name_length: u64,
+    iov: *mut Iovec,
+    iov_length: usize,
+    control: *mut u8,
+    control_length: usize,
+    flags: u64,
+}
+
+const SOL_SOCKET: u32 = 1;
+const SCM_RIGHTS: u32 = 1;
+/// The most fds that one message can carry (`SCM_MAX_FD`).
+pub const MAX_FDS: usize = 253;
+
+#[repr(C, align(8))]
+struct Control {
+    length: usize,
+    level: u32,
+    kind: u32,
+    fds: [Fd; MAX_FDS + 1],
+}
+
+/// Receives one message; its fds, close-on-exec, go to `fds`. Answers the bytes and the number of fds.
+pub fn recvmsg(socket: Fd, into: &mut [u8], fds: &mut [Fd; MAX_FDS]) -> Result<(usize, usize), Errno> {
+    const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
+    const HEADER: usize = 16;
+    let mut iov = Iovec { base: into.as_mut_ptr(), length: into.len() };
+    let mut control = Control { length: 0, level: 0, kind: 0, fds: [0; MAX_FDS + 1] };
+    let mut message = Msghdr {
+        name: 0,
+        name_length: 0,
+        iov: &raw mut iov,
+        iov_length: 1,
+        control: (&raw mut control).cast(),
+        control_length: size_of::<Control>(),
+        flags: 0,
+    };
+    let count = retry(|| call!(nr::RECVMSG, socket, &raw mut message, MSG_CMSG_CLOEXEC))?;
+    if message.control_length < HEADER || (control.level, control.kind) != (SOL_SOCKET, SCM_RIGHTS) {
+        return Ok((count, 0));
+    }
+    let received = (control.length.saturating_sub(HEADER) / size_of::<Fd>()).min(MAX_FDS);
+    fds[..received].copy_from_slice(&control.fds[..received]);
+    Ok((count, received))
+}
+
+/// Sends one message, with an fd when given, never raising SIGPIPE.
+pub fn sendmsg(socket: Fd, bytes: &[u8], fd: Option<Fd>) -> Answer {
+    const MSG_NOSIGNAL: u32 = 0x4000;
+    let mut iov = Iovec { base: bytes.as_ptr().cast_mut(), length: bytes.len() };
+    let mut control = Control { length: 20, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [0; MAX_FDS + 1] };
+    control.fds[0] = fd.unwrap_or(0);
+    let message = Msghdr {
+        name: 0,
+        name_length: 0,
+        iov: &raw mut iov,
+        iov_length: 1,
+        control: if fd.is_some() { (&raw mut control).cast() } else { core::ptr::null_mut() },
+        control_length: if fd.is_some() { 24 } else { 0 },
+        flags: 0,
+    };
+    retry(|| call!(nr::SENDMSG, socket, &raw const message, MSG_NOSIGNAL))
+}
