@@ -1,0 +1,88 @@
+//! The one writer: makes [`Limits`] real, in order, and says which file refused which value.
+
+use crate::bpf;
+use crate::error::{Error, Result, errno_of};
+use crate::files::read_number;
+use crate::limits::{Check, Limits, OnRefusal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Makes the checks, then the writes, then attaches the device program.
+///
+/// It stops at the first error; what was written before stays. For a new cgroup the caller removes it then.
+pub fn apply(limits: &Limits) -> Result<()> {
+    for check in &limits.checks {
+        make(check)?;
+    }
+    let mut open = None;
+    let mut again = Vec::new();
+    for write in &limits.writes {
+        match attempt(&mut open, &write.file, &write.value) {
+            Ok(()) => {}
+            Err(e) => match (&write.on_refusal, errno_of(&e)) {
+                (OnRefusal::RetryLast, libc::EINVAL) => again.push(write),
+                (OnRefusal::SkipIfMissing, libc::ENOENT) => {}
+                (OnRefusal::Instead { file, value }, libc::ENOENT) => {
+                    attempt(&mut open, file, value).map_err(|e| refused(file, value, write, &e))?;
+                }
+                _ => return Err(refused(&write.file, &write.value, write, &e)),
+            },
+        }
+    }
+    for write in again {
+        attempt(&mut open, &write.file, &write.value)
+            .map_err(|e| refused(&write.file, &write.value, write, &e))?;
+    }
+    if let Some(program) = &limits.device_program {
+        bpf::attach(program)?;
+    }
+    Ok(())
+}
+
+fn make(check: &Check) -> Result<()> {
+    let usage = read_number(&check.file)?;
+    if usage <= check.at_most {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        pointer: check.origin.to_string(),
+        file: check.file.clone(),
+        usage,
+        limit: check.at_most,
+    })
+}
+
+/// One write(2). The file stays open for the next one, because device lists go line by line to the same file.
+fn attempt<'a>(open: &mut Option<(&'a Path, File)>, path: &'a Path, value: &str) -> io::Result<()> {
+    let file = match open {
+        Some((same, file)) if *same == path => file,
+        _ => {
+            let file = OpenOptions::new().write(true).open(path)?;
+            &mut open.insert((path, file)).1
+        }
+    };
+    write_once(file, value)
+}
+
+pub(crate) fn write_once(file: &mut File, value: &str) -> io::Result<()> {
+    let written = loop {
+        match file.write(value.as_bytes()) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    match written == value.len() {
+        true => Ok(()),
+        false => Err(io::Error::from_raw_os_error(libc::EIO)),
+    }
+}
+
+fn refused(file: &Path, value: &str, write: &Write, error: &io::Error) -> Error {
+    Error::Write {
+        file: file.to_path_buf(),
+        value: value.to_owned(),
+        pointer: write.origin.to_string(),
+        errno: errno_of(error),
+    }
+}
