@@ -1,0 +1,91 @@
+//! Checks of the list of mounts.
+
+use super::paths::is_top;
+use super::{Fault, Problems};
+use crate::mount_options::{self, MountOptions};
+use crate::pointer::at;
+use crate::spec::Mount;
+
+pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
+    for (index, mount) in mounts.iter().enumerate() {
+        let options = mount_options::parse(&mount.options);
+        destination(problems, index, &mount.destination);
+        if is_bind(mount, &options) {
+            check_bind(problems, index, mount, &options);
+        } else if mount.kind.is_empty() || mount.kind == "none" {
+            problems.error(at!["mounts", index, "type"], Fault::MountWithoutType);
+        }
+        for (name, text) in [("type", &mount.kind), ("source", &mount.source)] {
+            problems.no_nul(at!["mounts", index, name], text);
+        }
+        check_options(problems, index, mount, &options);
+    }
+}
+
+/// The type alone makes a bind mount too.
+fn is_bind(mount: &Mount<'_>, options: &MountOptions<'_>) -> bool {
+    options.bind.is_some() || mount.kind == "bind"
+}
+
+fn destination(problems: &mut Problems, index: usize, path: &str) {
+    let place = at!["mounts", index, "destination"];
+    if path.is_empty() {
+        problems.error(place, Fault::Missing);
+    } else if is_top(path) {
+        problems.error(place, Fault::MountOverRoot);
+    } else if !path.starts_with('/') {
+        problems.warning(place, Fault::RelativeDestination(path.into()));
+    }
+    problems.no_nul(place, path);
+}
+
+fn check_bind(
+    problems: &mut Problems,
+    index: usize,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+) {
+    if mount.source.is_empty() {
+        problems.error(at!["mounts", index, "source"], Fault::BindWithoutSource);
+    }
+    for (key, _) in &options.data {
+        let fault = Fault::BindWithData((*key).into());
+        problems.error(at!["mounts", index, "options", place_of(mount, key)], fault);
+    }
+    // The superblock is not the container's to change. `ro` is an attribute of the mount as well.
+    for flag in options.sb_flags.iter().filter(|flag| **flag != "ro") {
+        let fault = Fault::OptionWithoutEffect((*flag).into());
+        problems.warning(
+            at!["mounts", index, "options", place_of(mount, flag)],
+            fault,
+        );
+    }
+}
+
+fn check_options(
+    problems: &mut Problems,
+    index: usize,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+) {
+    for (place, option) in mount.options.iter().enumerate() {
+        problems.no_nul(at!["mounts", index, "options", place], option);
+    }
+    for name in &options.without_effect {
+        let fault = Fault::OptionWithoutEffect((*name).into());
+        problems.warning(
+            at!["mounts", index, "options", place_of(mount, name)],
+            fault,
+        );
+    }
+}
+
+/// Where an option stands in the list, told by its name.
+fn place_of(mount: &Mount<'_>, name: &str) -> usize {
+    let named = |option: &&str| option.split('=').next() == Some(name);
+    let recursive = |option: &&str| option.strip_prefix('r') == Some(name);
+    let mut options = mount.options.iter().map(|option| &**option);
+    options
+        .position(|option| named(&option) || recursive(&option))
+        .unwrap_or_default()
+}

@@ -1,0 +1,181 @@
+//! What the specification has and this version does not carry out. A container that asks for it is refused with the
+//! place, because to leave it out in silence would be to run something else. To carry out one more is to take out its
+//! row.
+
+use super::{Fault, Problems};
+use crate::pointer::{Part, at};
+use crate::spec::{Mount, Process, Profile, Spec};
+
+// Rows: the name of a member, and whether it is asked for.
+type OfProcess = (&'static str, fn(&Process<'_>) -> bool);
+type OfSpec = (&'static str, fn(&Spec<'_>) -> bool);
+type OfMount = (&'static str, fn(&Mount<'_>) -> bool);
+type OfSeccomp = (&'static str, fn(&Profile<'_>) -> bool);
+
+/// Members of `process`.
+const PROCESS: &[OfProcess] = &[
+    ("apparmorProfile", |process| {
+        !process.apparmor_profile.is_empty()
+    }),
+    ("selinuxLabel", |process| !process.selinux_label.is_empty()),
+    ("scheduler", |process| says_something(&process.scheduler)),
+    ("ioPriority", |process| says_something(&process.io_priority)),
+    ("execCPUAffinity", |process| {
+        says_something(&process.exec_cpu_affinity)
+    }),
+];
+
+/// Members of `hooks`.
+const HOOKS: &[OfSpec] = &[
+    ("prestart", |spec| !spec.hooks.prestart.is_empty()),
+    ("createRuntime", |spec| {
+        !spec.hooks.create_runtime.is_empty()
+    }),
+    ("createContainer", |spec| {
+        !spec.hooks.create_container.is_empty()
+    }),
+    ("startContainer", |spec| {
+        !spec.hooks.start_container.is_empty()
+    }),
+    ("poststart", |spec| !spec.hooks.poststart.is_empty()),
+    ("poststop", |spec| !spec.hooks.poststop.is_empty()),
+];
+
+/// Members of `linux`.
+const LINUX: &[OfSpec] = &[
+    ("netDevices", |spec| !spec.linux.net_devices.is_empty()),
+    ("mountLabel", |spec| !spec.linux.mount_label.is_empty()),
+    ("intelRdt", |spec| says_something(&spec.linux.intel_rdt)),
+    ("personality", |spec| {
+        says_something(&spec.linux.personality)
+    }),
+    ("memoryPolicy", |spec| {
+        says_something(&spec.linux.memory_policy)
+    }),
+];
+
+/// Members of each mount.
+const MOUNT: &[OfMount] = &[
+    ("uidMappings", |mount| !mount.uid_mappings.is_empty()),
+    ("gidMappings", |mount| !mount.gid_mappings.is_empty()),
+];
+
+/// Options of mounts, up to a `=`.
+const MOUNT_OPTIONS: &[&str] = &[
+    "copy-symlink",
+    "dest-nofollow",
+    "idmap",
+    "remount",
+    "ridmap",
+    "src-nofollow",
+    "tmpcopyup",
+];
+
+/// The action that asks a supervisor, also as the action of a rule.
+const NOTIFY: &str = "SCMP_ACT_NOTIFY";
+
+/// Members of `linux.seccomp`.
+const SECCOMP: &[OfSeccomp] = &[
+    ("defaultAction", |profile| {
+        profile.default_action.as_deref() == Some(NOTIFY)
+    }),
+    ("listenerPath", |profile| {
+        profile
+            .listener_path
+            .as_deref()
+            .is_some_and(|path| !path.is_empty())
+    }),
+    ("listenerMetadata", |profile| {
+        profile
+            .listener_metadata
+            .as_deref()
+            .is_some_and(|text| !text.is_empty())
+    }),
+];
+
+pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
+    refuse(
+        problems,
+        &["hooks".into()],
+        HOOKS
+            .iter()
+            .filter(|(_, asked)| asked(spec))
+            .map(|(name, _)| *name),
+    );
+    refuse(
+        problems,
+        &["linux".into()],
+        LINUX
+            .iter()
+            .filter(|(_, asked)| asked(spec))
+            .map(|(name, _)| *name),
+    );
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        refuse(
+            problems,
+            at!["mounts", index],
+            MOUNT
+                .iter()
+                .filter(|(_, asked)| asked(mount))
+                .map(|(name, _)| *name),
+        );
+        mount_options(problems, index, mount);
+    }
+    if let Some(profile) = &spec.linux.seccomp {
+        refuse(
+            problems,
+            at!["linux", "seccomp"],
+            SECCOMP
+                .iter()
+                .filter(|(_, asked)| asked(profile))
+                .map(|(name, _)| *name),
+        );
+        seccomp_rules(problems, profile);
+    }
+}
+
+pub(super) fn check_process(problems: &mut Problems, process: &Process<'_>) {
+    refuse(
+        problems,
+        &[],
+        PROCESS
+            .iter()
+            .filter(|(_, asked)| asked(process))
+            .map(|(name, _)| *name),
+    );
+}
+
+fn refuse<'n>(problems: &mut Problems, place: &[Part<'_>], members: impl Iterator<Item = &'n str>) {
+    for member in members {
+        problems.error(&[place, at![member]].concat(), Fault::Unsupported);
+    }
+}
+
+/// An object without any value in it asks for nothing.
+fn says_something<T: Default + PartialEq>(value: &Option<T>) -> bool {
+    value.as_ref().is_some_and(|value| *value != T::default())
+}
+
+fn mount_options(problems: &mut Problems, index: usize, mount: &Mount<'_>) {
+    for (place, option) in mount.options.iter().enumerate() {
+        let name = option.split('=').next().unwrap_or_default();
+        if MOUNT_OPTIONS.contains(&name) {
+            problems.error(at!["mounts", index, "options", place], Fault::Unsupported);
+        }
+    }
+}
+
+/// Rules of the filter.
+fn seccomp_rules(problems: &mut Problems, profile: &Profile<'_>) {
+    for (index, _) in profile
+        .syscalls
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| &*rule.action == NOTIFY)
+    {
+        problems.error(
+            at!["linux", "seccomp", "syscalls", index, "action"],
+            Fault::Unsupported,
+        );
+    }
+}

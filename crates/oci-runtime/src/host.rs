@@ -1,0 +1,316 @@
+//! The machine a container is to run on, read once before anything is decided: what [`check`](crate::check) and
+//! lowering know of the world besides `config.json`. It is plain data, so that both can be tested with a machine that
+//! does not exist.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+
+use bitflags::bitflags;
+use oci_runtime_cgroups::Layout;
+
+use crate::spec::{Namespace, Spec};
+
+/// The oldest kernel that has all the calls this library is built on.
+pub const KERNEL_FLOOR: (u32, u32) = (5, 14);
+
+/// What the runtime knows of its machine and of itself.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Version of the kernel, such as (6, 18).
+    pub kernel: (u32, u32),
+    /// Name of the processor architecture as Rust spells it, such as `x86_64`.
+    pub arch: &'static str,
+    /// Where the control groups are and which.
+    pub cgroups: Layout,
+    /// Number of the highest capability the kernel has.
+    pub last_capability: u8,
+    /// Effective user id of the caller.
+    pub euid: u32,
+    /// Effective group id of the caller.
+    pub egid: u32,
+    /// Whether the caller is in the first user namespace of the machine.
+    pub initial_user_namespace: bool,
+    /// Namespaces that `config.json` joins by path and that turn out to be the caller's own. Only looked at where
+    /// it matters, see [`Host::look_at`].
+    pub own_namespaces: Namespaces,
+}
+
+bitflags! {
+    /// Kinds of namespaces.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub struct Namespaces: u8 {
+        /// `network`
+        const NETWORK = 1;
+        /// `ipc`
+        const IPC = 1 << 1;
+        /// `uts`
+        const UTS = 1 << 2;
+        /// `user`
+        const USER = 1 << 3;
+    }
+}
+
+/// Linux security modules that give processes labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SecurityModules {
+    /// Whether AppArmor is on.
+    pub apparmor: bool,
+    /// Whether SELinux is on.
+    pub selinux: bool,
+}
+
+/// The machine cannot be read, or cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The kernel is too old.
+    #[error("kernel {release} is too old: Linux {}.{} or newer is needed", KERNEL_FLOOR.0, KERNEL_FLOOR.1)]
+    KernelTooOld {
+        /// Its release.
+        release: String,
+    },
+    /// The kernel's release does not begin with two numbers.
+    #[error("kernel release {release:?} does not begin with two numbers")]
+    KernelRelease {
+        /// What uname(2) says.
+        release: String,
+    },
+    /// A file of the kernel holds something unexpected.
+    #[error("{path} holds {text:?} where a number is expected")]
+    NotANumber {
+        /// Its path.
+        path: &'static str,
+        /// What is in it.
+        text: String,
+    },
+    /// A file of the kernel cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Its path.
+        path: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// uname(2) failed.
+    #[error("uname failed")]
+    Uname(#[source] io::Error),
+    /// The control groups cannot be told.
+    #[error("cannot find the control groups")]
+    Cgroups(#[source] oci_runtime_cgroups::Error),
+}
+
+impl Host {
+    /// Reads the machine this runs on.
+    ///
+    /// # Errors
+    /// The kernel is below [`KERNEL_FLOOR`], or /proc does not tell what it should.
+    pub fn read() -> Result<Host, HostError> {
+        let release = release()?;
+        Ok(Host {
+            kernel: supported(&release)?,
+            arch: std::env::consts::ARCH,
+            cgroups: Layout::read().map_err(HostError::Cgroups)?,
+            last_capability: last_capability()?,
+            euid: nix::unistd::geteuid().as_raw(),
+            egid: nix::unistd::getegid().as_raw(),
+            initial_user_namespace: inode(USER_NAMESPACE)? == INITIAL_USER_NAMESPACE,
+            own_namespaces: Namespaces::empty(),
+        })
+    }
+
+    /// Fills in what only this configuration makes worth a system call: with sysctls, which of the namespaces it
+    /// joins by path are the caller's own. A path that cannot be followed is left to the one who opens it.
+    pub fn look_at(&mut self, spec: &Spec<'_>) {
+        if spec.linux.sysctl.is_empty() {
+            return;
+        }
+        self.own_namespaces = spec
+            .linux
+            .namespaces
+            .iter()
+            .filter(|namespace| !namespace.path.is_empty())
+            .filter_map(own_namespace)
+            .collect();
+    }
+}
+
+impl SecurityModules {
+    /// Reads which modules are on; without securityfs, none.
+    pub fn read() -> SecurityModules {
+        Self::parse(&fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default())
+    }
+
+    fn parse(list: &str) -> SecurityModules {
+        let on = |name: &str| list.trim_end().split(',').any(|module| module == name);
+        SecurityModules {
+            apparmor: on("apparmor"),
+            selinux: on("selinux"),
+        }
+    }
+}
+
+impl Namespaces {
+    /// The kind that the specification calls so, of those that sysctls belong to.
+    pub fn named(kind: &str) -> Option<Namespaces> {
+        NAMESPACES
+            .iter()
+            .find(|(name, _, _)| *name == kind)
+            .map(|(_, kind, _)| *kind)
+    }
+}
+
+/// The inode that the kernel gives to its first user namespace (PROC_USER_INIT_INO). Looking at the id map instead
+/// would take a nested namespace with an identity map for it.
+const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
+const USER_NAMESPACE: &str = "/proc/self/ns/user";
+const LAST_CAPABILITY: &str = "/proc/sys/kernel/cap_last_cap";
+
+const NAMESPACES: &[(&str, Namespaces, &str)] = &[
+    ("network", Namespaces::NETWORK, "/proc/self/ns/net"),
+    ("ipc", Namespaces::IPC, "/proc/self/ns/ipc"),
+    ("uts", Namespaces::UTS, "/proc/self/ns/uts"),
+    ("user", Namespaces::USER, USER_NAMESPACE),
+];
+
+fn own_namespace(namespace: &Namespace<'_>) -> Option<Namespaces> {
+    let (_, kind, own) = NAMESPACES
+        .iter()
+        .find(|(name, _, _)| namespace.kind == *name)?;
+    let (own, joined) = (
+        fs::metadata(own).ok()?,
+        fs::metadata(&*namespace.path).ok()?,
+    );
+    (own.dev() == joined.dev() && own.ino() == joined.ino()).then_some(*kind)
+}
+
+fn release() -> Result<String, HostError> {
+    let names = nix::sys::utsname::uname().map_err(|errno| HostError::Uname(errno.into()))?;
+    Ok(names.release().to_string_lossy().into_owned())
+}
+
+/// The version in a kernel's release, if it is one that can be used.
+fn supported(release: &str) -> Result<(u32, u32), HostError> {
+    let version = version(release).ok_or_else(|| HostError::KernelRelease {
+        release: release.to_owned(),
+    })?;
+    if version < KERNEL_FLOOR {
+        return Err(HostError::KernelTooOld {
+            release: release.to_owned(),
+        });
+    }
+    Ok(version)
+}
+
+/// `6.18.44-fc` gives (6, 18).
+fn version(release: &str) -> Option<(u32, u32)> {
+    let (major, rest) = release.split_once('.')?;
+    let end = rest
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(rest.len());
+    Some((major.parse().ok()?, rest[..end].parse().ok()?))
+}
+
+fn last_capability() -> Result<u8, HostError> {
+    // One read gives all of a file that the kernel makes up, and there is no second one to see its end.
+    let mut buffer = [0; 16];
+    let length = File::open(LAST_CAPABILITY)
+        .and_then(|mut file| file.read(&mut buffer))
+        .map_err(|source| HostError::Read {
+            path: LAST_CAPABILITY,
+            source,
+        })?;
+    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    // The kernel keeps a set in 64 bits, so no capability has a higher number.
+    match text.trim_end().parse() {
+        Ok(last @ 0..=63) => Ok(last),
+        _ => Err(HostError::NotANumber {
+            path: LAST_CAPABILITY,
+            text,
+        }),
+    }
+}
+
+fn inode(path: &'static str) -> Result<u64, HostError> {
+    fs::metadata(path)
+        .map(|metadata| metadata.ino())
+        .map_err(|source| HostError::Read { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_read_and_judged() {
+        let usable = [
+            ("5.14.0", (5, 14)),
+            ("6.18.44-fc-v595", (6, 18)),
+            ("7.0-rc1", (7, 0)),
+            ("10.2+", (10, 2)),
+        ];
+        for (release, expected) in usable {
+            assert_eq!(supported(release).unwrap(), expected, "{release}");
+        }
+        for release in ["5.13.19", "4.18.0-553.el8", "3.10"] {
+            let error = supported(release).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("kernel {release} is too old: Linux 5.14 or newer is needed")
+            );
+        }
+        for release in ["", "6", "six.one", "6.x", ".1"] {
+            assert!(
+                matches!(supported(release), Err(HostError::KernelRelease { .. })),
+                "{release}"
+            );
+        }
+    }
+
+    #[test]
+    fn security_modules_are_whole_words_of_the_list() {
+        let cases = [
+            (
+                "lockdown,capability,landlock,yama,apparmor\n",
+                (true, false),
+            ),
+            ("capability,selinux,bpf", (false, true)),
+            ("capability,apparmor2", (false, false)),
+            ("", (false, false)),
+        ];
+        for (list, (apparmor, selinux)) in cases {
+            assert_eq!(
+                SecurityModules::parse(list),
+                SecurityModules { apparmor, selinux },
+                "{list}"
+            );
+        }
+    }
+
+    #[test]
+    fn this_machine_can_be_read() {
+        let host = Host::read().unwrap();
+        assert!(host.kernel >= KERNEL_FLOOR);
+        assert!(host.last_capability >= 40);
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+        let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+        assert!(whole || !host.initial_user_namespace, "{map}");
+    }
+
+    #[test]
+    fn own_namespaces_are_known_by_identity_not_by_name() {
+        let mut host = Host::read().unwrap();
+        let json = format!(
+            r#"{{"linux": {{"sysctl": {{"net.a": "1"}}, "namespaces": [
+                {{"type": "network", "path": "/proc/{}/ns/net"}}, {{"type": "ipc", "path": "/proc/self/ns/uts"}},
+                {{"type": "uts", "path": "/nowhere"}}, {{"type": "user"}}]}}}}"#,
+            std::process::id()
+        );
+        let mut spec = crate::spec::parse(json.as_bytes()).unwrap();
+        host.look_at(&spec);
+        assert_eq!(host.own_namespaces, Namespaces::NETWORK);
+        spec.linux.sysctl.clear();
+        host.own_namespaces = Namespaces::empty();
+        host.look_at(&spec);
+        assert_eq!(host.own_namespaces, Namespaces::empty());
+    }
+}

@@ -1,0 +1,184 @@
+//! The configuration that `ocirun spec` writes: a shell in an otherwise empty bundle, isolated in all but its user ids,
+//! with three capabilities.
+
+use std::collections::BTreeMap;
+
+use oci_runtime_cgroups::{DeviceRule, Resources};
+
+use super::{Capabilities, Hooks, Linux, Mount, Namespace, Process, Rlimit, Root, Spec, Str, User};
+
+/// Version of the specification that this library implements.
+pub const OCI_VERSION: &str = "1.3.0";
+
+impl Spec<'static> {
+    /// A configuration to begin with.
+    pub fn example() -> Self {
+        Spec {
+            oci_version: OCI_VERSION.into(),
+            process: Some(process()),
+            root: Some(Root {
+                path: "rootfs".into(),
+                readonly: true,
+            }),
+            hostname: "ocirun".into(),
+            domainname: Str::default(),
+            mounts: MOUNTS.iter().map(mount).collect(),
+            hooks: Hooks::default(),
+            annotations: BTreeMap::new(),
+            linux: linux(),
+        }
+    }
+}
+
+/// Inheritable and ambient stay empty: a set that outlives execve of other programs is not for a default.
+const CAPABILITIES: &[&str] = &["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
+
+const NAMESPACES: &[&str] = &["pid", "network", "ipc", "uts", "mount", "cgroup"];
+
+/// What tells of, or reaches, the host's hardware and keys.
+const MASKED_PATHS: &[&str] = &[
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+/// What would change the host if it were written.
+const READONLY_PATHS: &[&str] = &[
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// Destination, type, source, options.
+type Row = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
+
+const MOUNTS: &[Row] = &[
+    ("/proc", "proc", "proc", &[]),
+    (
+        "/dev",
+        "tmpfs",
+        "tmpfs",
+        &["nosuid", "strictatime", "mode=755", "size=65536k"],
+    ),
+    (
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        &[
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ],
+    ),
+    (
+        "/dev/shm",
+        "tmpfs",
+        "shm",
+        &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+    ),
+    (
+        "/dev/mqueue",
+        "mqueue",
+        "mqueue",
+        &["nosuid", "noexec", "nodev"],
+    ),
+    (
+        "/sys",
+        "sysfs",
+        "sysfs",
+        &["nosuid", "noexec", "nodev", "ro"],
+    ),
+    (
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["nosuid", "noexec", "nodev", "relatime", "ro"],
+    ),
+];
+
+fn process() -> Process<'static> {
+    Process {
+        terminal: true,
+        user: User::default(),
+        args: texts(&["sh"]),
+        env: texts(&[
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "TERM=xterm",
+        ]),
+        cwd: "/".into(),
+        capabilities: Some(Capabilities {
+            bounding: texts(CAPABILITIES),
+            effective: texts(CAPABILITIES),
+            permitted: texts(CAPABILITIES),
+            ..Capabilities::default()
+        }),
+        rlimits: vec![Rlimit {
+            kind: "RLIMIT_NOFILE".into(),
+            hard: 1024,
+            soft: 1024,
+        }],
+        no_new_privileges: true,
+        ..Process::default()
+    }
+}
+
+fn mount(&(destination, kind, source, options): &Row) -> Mount<'static> {
+    Mount {
+        destination: destination.into(),
+        kind: kind.into(),
+        source: source.into(),
+        options: texts(options),
+        ..Mount::default()
+    }
+}
+
+fn linux() -> Linux<'static> {
+    Linux {
+        namespaces: NAMESPACES
+            .iter()
+            .map(|&kind| Namespace {
+                kind: kind.into(),
+                path: Str::default(),
+            })
+            .collect(),
+        resources: Some(Resources {
+            devices: Some(vec![no_device()]),
+            ..Resources::default()
+        }),
+        masked_paths: texts(MASKED_PATHS),
+        readonly_paths: texts(READONLY_PATHS),
+        ..Linux::default()
+    }
+}
+
+/// No device at all, but for the ones that every container has.
+fn no_device() -> DeviceRule {
+    DeviceRule {
+        allow: false,
+        access: Some("rwm".into()),
+        ..DeviceRule::default()
+    }
+}
+
+fn texts(list: &[&'static str]) -> Vec<Str<'static>> {
+    list.iter().map(|&text| text.into()).collect()
+}
