@@ -18,18 +18,66 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("init");
     let mut rustc = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"));
     rustc
-        .args(["stage/main.rs", "--crate-name", "init", "--crate-type", "bin", "--edition", "2024"])
+        .args([
+            "stage/main.rs",
+            "--crate-name",
+            "init",
+            "--crate-type",
+            "bin",
+            "--edition",
+            "2024",
+        ])
         .args(["--target", &target, "-o"])
         .arg(&out)
-        .args(["-C", "opt-level=s", "-C", "panic=abort", "-C", "lto=fat", "-C", "codegen-units=1"])
-        .args(["-C", "relocation-model=static", "-C", "strip=symbols", "-C", "debuginfo=0"])
-        .args(["-C", "target-feature=+crt-static", "-C", "force-unwind-tables=no"])
-        .args(["-C", "overflow-checks=off", "-C", "default-linker-libraries=no"])
-        .args(["-C", "link-arg=-nostartfiles", "-C", "link-arg=-nostdlib", "-C", "link-arg=-static"])
-        .args(["-C", "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections"]);
+        .args([
+            "-C",
+            "opt-level=s",
+            "-C",
+            "panic=abort",
+            "-C",
+            "lto=fat",
+            "-C",
+            "codegen-units=1",
+        ])
+        .args([
+            "-C",
+            "relocation-model=static",
+            "-C",
+            "strip=symbols",
+            "-C",
+            "debuginfo=0",
+        ])
+        .args([
+            "-C",
+            "target-feature=+crt-static",
+            "-C",
+            "force-unwind-tables=no",
+        ])
+        .args([
+            "-C",
+            "overflow-checks=off",
+            "-C",
+            "default-linker-libraries=no",
+        ])
+        .args([
+            "-C",
+            "link-arg=-nostartfiles",
+            "-C",
+            "link-arg=-nostdlib",
+            "-C",
+            "link-arg=-static",
+        ])
+        .args([
+            "-C",
+            "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
+        ]);
     if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        rustc.arg("-C").arg(format!("linker={}", linker.to_string_lossy()));
+        rustc
+            .arg("-C")
+            .arg(format!("linker={}", linker.to_string_lossy()));
     }
-    let status = rustc.status().expect("the compiler that cargo named can be run");
+    let status = rustc
+        .status()
+        .expect("the compiler that cargo named can be run");
     assert!(status.success(), "stage/main.rs does not compile: {status}");
 }

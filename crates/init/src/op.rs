@@ -7,7 +7,8 @@
 //!
 //! Everything about an operation stands in one table below: its tag, its fields, and so how it is encoded, decoded and printed.
 
-use crate::wire::{List, Reader, Sink, Wire};
+pub use crate::wire::List;
+use crate::wire::{Reader, Sink, Wire};
 use core::ffi::CStr;
 
 /// What can look at a field of an operation: the printers of the dry run.
@@ -283,8 +284,8 @@ ops! {
         options: List<'a, (&'a CStr, &'a CStr)>,
         /// Attributes of the mount.
         attributes: MountAttr,
-        /// Propagation, 0 to leave it.
-        propagation: Propagation,
+        /// Propagation changes in order.
+        propagation: List<'a, Propagation>,
     }
     /// Attaches a detached tree of the caller's (a bind mount).
     MountBind = 25 {
@@ -301,7 +302,7 @@ ops! {
         /// Attributes to clear on the mount and all below it.
         clear_recursive: MountAttr,
         /// Propagation changes in order.
-        propagation: List<'a, u64>,
+        propagation: List<'a, Propagation>,
     }
     /// Changes the attributes of what is mounted at a path already.
     Remount = 26 {
@@ -312,7 +313,7 @@ ops! {
         /// Attributes to clear.
         clear: MountAttr,
         /// Propagation changes in order.
-        propagation: List<'a, u64>,
+        propagation: List<'a, Propagation>,
     }
     /// Makes a symbolic link.
     Symlink = 27 {

@@ -31,7 +31,9 @@ pub fn rlimit(resource: u32, soft: u64, hard: u64) -> Done {
     if sys::getrlimit(resource).at(Part::Prlimit)? == [soft, hard] {
         return Ok(());
     }
-    sys::prlimit(resource, soft, hard).at(Part::Prlimit).map(drop)
+    sys::prlimit(resource, soft, hard)
+        .at(Part::Prlimit)
+        .map(drop)
 }
 
 /// Clones the tree at `path` into `slot`.
@@ -47,7 +49,9 @@ pub fn open_tree(init: &mut Init, path: &CStr, recursive: bool, slot: Slot) -> D
 
 /// Enters the namespaces of a slot.
 pub fn join(init: &Init, slot: Slot, namespaces: Namespaces) -> Done {
-    sys::setns(init.fd(slot)?, namespaces.0).at(Part::Setns).map(drop)
+    sys::setns(init.fd(slot)?, namespaces.0)
+        .at(Part::Setns)
+        .map(drop)
 }
 
 /// Offsets can only be written while no process has entered the namespace: unshare(2) makes it for children only.
@@ -62,7 +66,11 @@ pub fn time_namespace(offsets: &CStr) -> Done {
 
 /// The only fork. The new process is the caller's child as we are, so that the caller can wait for it.
 pub fn spawn(init: &Init, namespaces: Namespaces, cgroup: Slot) -> Done {
-    let cgroup = if cgroup == NO_SLOT { None } else { Some(init.fd(cgroup)?) };
+    let cgroup = if cgroup == NO_SLOT {
+        None
+    } else {
+        Some(init.fd(cgroup)?)
+    };
     match sys::clone3_parent(namespaces.0, cgroup).at(Part::Clone3)? {
         0 => Ok(()),
         _ => sys::exit(0),

@@ -43,7 +43,9 @@ fn open_master(init: &mut Init) -> Done<Fd> {
     let found = sys::stat(path, c"").at(Part::Stat)?;
     let magic = sys::fstatfs_magic(path).at(Part::Stat)?;
     sys::close(path);
-    if (found.mode & sys::S_IFMT, found.major, found.minor, magic) != (sys::S_IFCHR, 5, 2, DEVPTS_SUPER_MAGIC) {
+    if (found.mode & sys::S_IFMT, found.major, found.minor, magic)
+        != (sys::S_IFCHR, 5, 2, DEVPTS_SUPER_MAGIC)
+    {
         return fail(Part::WrongPlace, sys::ENODEV, magic);
     }
     let master = root::open(init, c"dev/pts/ptmx", sys::O_RDWR | sys::O_NOCTTY)?;

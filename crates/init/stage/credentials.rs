@@ -37,7 +37,9 @@ pub fn ids(uid: u32, gid: u32, groups: List<'_, u32>, no_setgroups: bool) -> Don
     sys::setresuid(uid).at(Part::Setresuid)?;
     sys::prctl(PR_SET_KEEPCAPS, 0, 0).at(Part::PrctlKeepcaps)?;
     sys::prctl(4, 0, 0).at(Part::PrctlDumpable)?;
-    if sys::getresuid().at(Part::ReadBack)? != [uid; 3] || sys::getresgid().at(Part::ReadBack)? != [gid; 3] {
+    if sys::getresuid().at(Part::ReadBack)? != [uid; 3]
+        || sys::getresgid().at(Part::ReadBack)? != [gid; 3]
+    {
         return fail(Part::ReadBack, sys::EPERM, u64::from(uid));
     }
     Ok(())
@@ -48,13 +50,20 @@ fn set_groups(groups: List<'_, u32>) -> Done {
     let Some(wanted) = wanted.get_mut(..groups.len()) else {
         return fail(Part::Setgroups, sys::EINVAL, groups.len() as u64);
     };
-    wanted.iter_mut().zip(groups.iter()).for_each(|(place, group)| *place = group);
+    wanted
+        .iter_mut()
+        .zip(groups.iter())
+        .for_each(|(place, group)| *place = group);
     sys::setgroups(wanted).at(Part::Setgroups)?;
     // The kernel keeps them sorted.
     let mut found = [0; MAX_GROUPS];
     let count = sys::getgroups(&mut found).at(Part::ReadBack)?;
     let same = count == wanted.len() && found[..count].iter().all(|group| wanted.contains(group));
-    if same { Ok(()) } else { fail(Part::ReadBack, sys::EPERM, count as u64) }
+    if same {
+        Ok(())
+    } else {
+        fail(Part::ReadBack, sys::EPERM, count as u64)
+    }
 }
 
 /// The five sets.

@@ -25,7 +25,12 @@ pub struct Node {
 pub fn node(init: &mut Init, path: &CStr, node: Node) -> Done {
     let mut name = Name::default();
     let parent = root::parent(init, path, &mut name)?;
-    let made = match sys::mknodat(parent, name.as_cstr(), node.mode, makedev(node.major, node.minor)) {
+    let made = match sys::mknodat(
+        parent,
+        name.as_cstr(),
+        node.mode,
+        makedev(node.major, node.minor),
+    ) {
         Ok(_) => true,
         Err(sys::EEXIST) => false,
         Err(errno) => return fail(Part::Mknodat, errno, 0),
@@ -49,7 +54,11 @@ fn verify(fd: Fd, node: Node) -> Done {
     let numbered = kind == sys::S_IFCHR || kind == sys::S_IFBLK;
     let same = found.mode & sys::S_IFMT == kind
         && (!numbered || (found.major, found.minor) == (node.major, node.minor));
-    if same { Ok(()) } else { fail(Part::WrongNode, sys::EEXIST, u64::from(found.mode)) }
+    if same {
+        Ok(())
+    } else {
+        fail(Part::WrongNode, sys::EEXIST, u64::from(found.mode))
+    }
 }
 
 /// The kernel's huge encoding of a device number.

@@ -22,16 +22,25 @@ pub struct New {
 }
 
 /// Mounts `new` at `target`.
-pub fn mount(init: &mut Init, target: &'static CStr, new: New, propagation: Propagation) -> Done {
+pub fn mount(
+    init: &mut Init,
+    target: &'static CStr,
+    new: New,
+    propagation: List<'static, Propagation>,
+) -> Done {
     // What is trusted later for what it is must not be put elsewhere by a link of the image's.
     let trusted = new.fstype == c"proc" || new.fstype == c"sysfs";
     let extra = if trusted { sys::RESOLVE_NO_SYMLINKS } else { 0 };
     let (point, existed) = root::mount_point(init, target, Make::Directory, extra)?;
-    let inherited = if existed { inherited_mode(point, &new)? } else { None };
+    let inherited = if existed {
+        inherited_mode(point, &new)?
+    } else {
+        None
+    };
     let tree = create(&new, inherited.as_ref())?;
-    if propagation.0 != 0 {
-        root::change_propagation(tree, propagation.0)?;
-    }
+    propagation
+        .iter()
+        .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
     sys::move_mount(tree, point).at(Part::MoveMount)?;
     sys::close(tree);
     sys::close(point);

@@ -52,7 +52,11 @@ pub trait At<T> {
 
 impl<T> At<T> for Result<T, Errno> {
     fn at(self, part: Part) -> Done<T> {
-        self.map_err(|errno| Fail { part, errno, value: 0 })
+        self.map_err(|errno| Fail {
+            part,
+            errno,
+            value: 0,
+        })
     }
 }
 
@@ -89,7 +93,13 @@ impl Init {
     }
 
     fn report(&self, kind: Kind, step: u16, why: Fail) {
-        let report = Report { kind, step, part: why.part, errno: why.errno.0, value: why.value };
+        let report = Report {
+            kind,
+            step,
+            part: why.part,
+            errno: why.errno.0,
+            value: why.value,
+        };
         let bytes = report.encode();
         // The FIFO of `start` is no socket. Nobody is left to tell when both fail.
         if sys::sendmsg(self.channel, &bytes, None).is_err() {
@@ -98,7 +108,11 @@ impl Init {
     }
 }
 
-const NOTHING: Fail = Fail { part: Part::None, errno: Errno(0), value: 0 };
+const NOTHING: Fail = Fail {
+    part: Part::None,
+    errno: Errno(0),
+    value: 0,
+};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -110,13 +124,19 @@ pub unsafe extern "C" fn entry(stack: *const usize) -> ! {
     // SAFETY: the kernel calls it with its initial stack only.
     let argument = unsafe { sys::first_argument(stack) };
     let Some(channel) = argument.and_then(socket::number) else {
-        let text = b"This program sets a container up; only the runtime that carries it can start it.\n";
+        let text =
+            b"This program sets a container up; only the runtime that carries it can start it.\n";
         let _ = sys::write(2, text);
         sys::exit(64)
     };
     let mut init = Init {
         channel,
-        header: Header { preserve_fds: 0, trace: false, outer: 0, inner: 0 },
+        header: Header {
+            preserve_fds: 0,
+            trace: false,
+            outer: 0,
+            inner: 0,
+        },
         slots: [0; MAX_SLOTS],
         root: 0,
         empty: 0,
@@ -169,7 +189,15 @@ fn lanes(init: &mut Init, steps: &mut Reader<'static>) {
 /// Performs the next step; `false` when it failed, which has then been reported.
 fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
     let Some(step) = Step::get(steps) else {
-        init.report(Kind::Failed, u16::MAX, Fail { part: Part::Decode, errno: sys::EPROTO, value: 0 });
+        init.report(
+            Kind::Failed,
+            u16::MAX,
+            Fail {
+                part: Part::Decode,
+                errno: sys::EPROTO,
+                value: 0,
+            },
+        );
         return false;
     };
     match perform(init, step) {
@@ -180,7 +208,11 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
         _ => {}
     }
     if init.header.trace {
-        let time = Fail { part: Part::None, errno: Errno(0), value: sys::monotonic() };
+        let time = Fail {
+            part: Part::None,
+            errno: Errno(0),
+            value: sys::monotonic(),
+        };
         init.report(Kind::Traced, step.number, time);
     }
     true

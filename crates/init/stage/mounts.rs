@@ -4,7 +4,7 @@
 //! there without them and no second look-up that could lead elsewhere.
 
 use crate::filesystem::{self, New};
-use crate::op::{MountAttr, Slot};
+use crate::op::{MountAttr, Propagation, Slot};
 use crate::report::Part;
 use crate::root::{self, Make};
 use crate::sys::{self, Fd};
@@ -24,18 +24,25 @@ pub struct Changes {
     /// Attributes to clear everywhere.
     pub clear_recursive: MountAttr,
     /// Propagation changes in order.
-    pub propagation: List<'static, u64>,
+    pub propagation: List<'static, Propagation>,
 }
 
 /// Attaches the tree of `slot` at `target`.
 pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Done {
     let tree = init.fd(slot)?;
     let directory = sys::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR;
-    let make = if directory { Make::Directory } else { Make::File };
+    let make = if directory {
+        Make::Directory
+    } else {
+        Make::File
+    };
     let (point, _) = root::mount_point(init, target, make, 0)?;
     apply(tree, changes.set_recursive, changes.clear_recursive, true)?;
     apply(tree, changes.set, changes.clear, false)?;
-    changes.propagation.iter().try_for_each(|flags| root::change_propagation(tree, flags))?;
+    changes
+        .propagation
+        .iter()
+        .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
     sys::move_mount(tree, point).at(Part::MoveMount)?;
     sys::close(tree);
     sys::close(point);
@@ -43,10 +50,18 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Don
 }
 
 /// Changes what is mounted at `target` already.
-pub fn remount(init: &mut Init, target: &CStr, set: MountAttr, clear: MountAttr, propagation: List<'static, u64>) -> Done {
+pub fn remount(
+    init: &mut Init,
+    target: &CStr,
+    set: MountAttr,
+    clear: MountAttr,
+    propagation: List<'static, Propagation>,
+) -> Done {
     let mounted = root::open(init, target, sys::O_PATH)?;
     apply(mounted, set, clear, false)?;
-    propagation.iter().try_for_each(|flags| root::change_propagation(mounted, flags))?;
+    propagation
+        .iter()
+        .try_for_each(|flags| root::change_propagation(mounted, flags.0))?;
     sys::close(mounted);
     Ok(())
 }
@@ -57,8 +72,14 @@ fn apply(tree: Fd, set: MountAttr, clear: MountAttr, recursive: bool) -> Done {
         return Ok(());
     }
     // The kinds of access time exclude one another: setting one means clearing the group.
-    let clear = if (set.0 | clear.0) & ATIME != 0 { clear.0 | ATIME } else { clear.0 };
-    sys::mount_setattr(tree, recursive, set.0, clear, 0).at(Part::MountSetattr).map(drop)
+    let clear = if (set.0 | clear.0) & ATIME != 0 {
+        clear.0 | ATIME
+    } else {
+        clear.0
+    };
+    sys::mount_setattr(tree, recursive, set.0, clear, 0)
+        .at(Part::MountSetattr)
+        .map(drop)
 }
 
 /// Makes the root mount itself read-only, not what is mounted below it.
@@ -99,7 +120,12 @@ fn mask_directory(init: &mut Init, point: Fd) -> Done {
     let empty = New {
         fstype: c"tmpfs",
         source: c"tmpfs",
-        options: List::Items(&[(c"nr_blocks", c"1"), (c"nr_inodes", c"2"), (c"mode", c"0555"), (c"ro", c"")]),
+        options: List::Items(&[
+            (c"nr_blocks", c"1"),
+            (c"nr_inodes", c"2"),
+            (c"mode", c"0555"),
+            (c"ro", c""),
+        ]),
         attributes: MountAttr(0xf),
     };
     init.empty = filesystem::create(&empty, None)?;

@@ -15,7 +15,11 @@ pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
     }
     let mut refused = None;
     for directory in search.to_bytes().split(|byte| *byte == b':') {
-        let directory = if directory.is_empty() { b"." } else { directory };
+        let directory = if directory.is_empty() {
+            b"."
+        } else {
+            directory
+        };
         if set_exe(init, &[directory, b"/", bytes]).is_err() {
             continue;
         }
@@ -25,7 +29,11 @@ pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
             Err(_) => {}
         }
     }
-    Err(refused.unwrap_or(Fail { part: Part::NotInPath, errno: sys::ENOENT, value: 0 }))
+    Err(refused.unwrap_or(Fail {
+        part: Part::NotInPath,
+        errno: sys::ENOENT,
+        value: 0,
+    }))
 }
 
 /// Whether `path` is something that execve(2) may be tried on.
@@ -84,7 +92,9 @@ fn scan_passwd(init: &mut Init, file: sys::Fd, uid: u32) {
     let mut buffer = [0u8; 4096];
     let (mut filled, mut total, mut skipping) = (0, 0, false);
     while total < MEGABYTE {
-        let Ok(count) = sys::read(file, &mut buffer[filled..]) else { return };
+        let Ok(count) = sys::read(file, &mut buffer[filled..]) else {
+            return;
+        };
         filled += count;
         total += count;
         let mut start = 0;
@@ -148,15 +158,25 @@ pub fn close_fds(init: &mut Init) -> Done {
     if channel > 3 + preserved {
         sys::close_range(3 + preserved, channel - 1).at(Part::CloseRange)?;
     }
-    sys::close_range(channel + 1, u32::MAX).at(Part::CloseRange).map(drop)
+    sys::close_range(channel + 1, u32::MAX)
+        .at(Part::CloseRange)
+        .map(drop)
 }
 
 /// Becomes the payload.
-pub fn exec(init: &Init, args: List<'static, &'static CStr>, env: List<'static, &'static CStr>) -> Done {
+pub fn exec(
+    init: &Init,
+    args: List<'static, &'static CStr>,
+    env: List<'static, &'static CStr>,
+) -> Done {
     let arg_pointers = sys::pointers(args.len() + 1).at(Part::Mmap)?;
-    args.iter().zip(&mut *arg_pointers).for_each(|(string, place)| *place = string.as_ptr().cast());
+    args.iter()
+        .zip(&mut *arg_pointers)
+        .for_each(|(string, place)| *place = string.as_ptr().cast());
     let env_pointers = sys::pointers(env.len() + 2).at(Part::Mmap)?;
-    env.iter().zip(&mut *env_pointers).for_each(|(string, place)| *place = string.as_ptr().cast());
+    env.iter()
+        .zip(&mut *env_pointers)
+        .for_each(|(string, place)| *place = string.as_ptr().cast());
     if init.home[0] != 0 {
         env_pointers[env.len()] = init.home.as_ptr();
     }

@@ -47,7 +47,12 @@ pub fn fd(init: &mut Init) -> Done<Fd> {
 
 /// Resolves `path` with the root as `/`. `extra` may forbid more (`RESOLVE_NO_SYMLINKS`, `RESOLVE_NO_XDEV`).
 pub fn resolve(init: &mut Init, path: &CStr, flags: u64, extra: u64) -> Done<Result<Fd, Errno>> {
-    Ok(openat2(fd(init)?, path, flags, sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS | extra))
+    Ok(openat2(
+        fd(init)?,
+        path,
+        flags,
+        sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS | extra,
+    ))
 }
 
 /// Resolves a `path` that must exist.
@@ -96,7 +101,13 @@ fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
         Err(errno) => return fail(Part::Mknodat, errno, 0),
     }
     let flags = sys::O_PATH | sys::O_NOFOLLOW;
-    openat2(parent, name.as_cstr(), flags, sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS).at(Part::Openat2)
+    openat2(
+        parent,
+        name.as_cstr(),
+        flags,
+        sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS,
+    )
+    .at(Part::Openat2)
 }
 
 /// The directory that `path` is in, made if missing, and its last component.
@@ -125,7 +136,10 @@ fn directories(init: &mut Init, path: &[u8]) -> Done<Fd> {
     let mut parent = fd(init)?;
     let mut start = 0;
     while start < path.len() {
-        let end = path[start..].iter().position(|byte| *byte == b'/').map_or(path.len(), |at| start + at);
+        let end = path[start..]
+            .iter()
+            .position(|byte| *byte == b'/')
+            .map_or(path.len(), |at| start + at);
         let component = &path[start..end];
         start = end + 1;
         if matches!(component, b"" | b".") {
@@ -150,7 +164,13 @@ fn make_directory(parent: Fd, component: &[u8]) -> Done<Fd> {
         Err(errno) => return fail(Part::Mkdirat, errno, 0),
     }
     let flags = sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW;
-    openat2(parent, name.as_cstr(), flags, sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS).at(Part::Openat2)
+    openat2(
+        parent,
+        name.as_cstr(),
+        flags,
+        sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS,
+    )
+    .at(Part::Openat2)
 }
 
 /// Changes to `path`, made if missing, and makes sure that it is inside.

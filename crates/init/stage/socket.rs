@@ -32,7 +32,11 @@ fn leave_preserved_numbers(init: &mut Init, slots: usize) -> Done {
     if first_free == 3 {
         return Ok(());
     }
-    let Init { channel, slots: all, .. } = init;
+    let Init {
+        channel,
+        slots: all,
+        ..
+    } = init;
     for fd in core::iter::once(channel).chain(&mut all[..slots]) {
         if (*fd as u32) < first_free {
             let moved = sys::dup_from(*fd, first_free).at(Part::Dup)?;

@@ -56,7 +56,11 @@ pub const S_IFBLK: u32 = 0o060_000;
 pub const S_IFREG: u32 = 0o100_000;
 
 fn answer(result: isize) -> Answer {
-    if result < 0 { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+    if result < 0 {
+        Err(Errno(-result as i32))
+    } else {
+        Ok(result as usize)
+    }
 }
 
 macro_rules! call {
@@ -151,7 +155,14 @@ pub const RESOLVE_IN_ROOT: u64 = 0x10;
 
 pub fn openat2(directory: Fd, path: &CStr, flags: u64, resolve: u64) -> Result<Fd, Errno> {
     let how = [flags | O_CLOEXEC, 0, resolve];
-    call!(437, directory, path.as_ptr(), how.as_ptr(), size_of_val(&how)).map(|fd| fd as Fd)
+    call!(
+        437,
+        directory,
+        path.as_ptr(),
+        how.as_ptr(),
+        size_of_val(&how)
+    )
+    .map(|fd| fd as Fd)
 }
 
 pub const OPEN_TREE_CLONE: u32 = 1;
@@ -174,7 +185,14 @@ pub fn move_mount(from: Fd, to: Fd) -> Answer {
 pub fn mount_setattr(fd: Fd, recursive: bool, set: u64, clear: u64, propagation: u64) -> Answer {
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     let attributes = [set, clear, propagation, 0];
-    call!(442, fd, c"".as_ptr(), flags, attributes.as_ptr(), size_of_val(&attributes))
+    call!(
+        442,
+        fd,
+        c"".as_ptr(),
+        flags,
+        attributes.as_ptr(),
+        size_of_val(&attributes)
+    )
 }
 
 pub fn fsopen(fstype: &CStr) -> Result<Fd, Errno> {
@@ -283,7 +301,14 @@ const _: () = assert!(size_of::<Statx>() == 256);
 /// stat of an fd (with an empty path) or of a path from `directory`.
 pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
     let mut found = core::mem::MaybeUninit::<Statx>::zeroed();
-    call!(nr::STATX, directory, path.as_ptr(), AT_EMPTY_PATH, 0x7ff, found.as_mut_ptr())?;
+    call!(
+        nr::STATX,
+        directory,
+        path.as_ptr(),
+        AT_EMPTY_PATH,
+        0x7ff,
+        found.as_mut_ptr()
+    )?;
     // SAFETY: all zeroes is a valid Statx, and the kernel has filled it since.
     let found = unsafe { found.assume_init() };
     Ok(Stat {
@@ -423,7 +448,10 @@ pub fn seccomp_filter(program: &[u8], flags: u32) -> Answer {
         filter: *const u8,
     }
     let length = u16::try_from(program.len() / 8).map_err(|_| EINVAL)?;
-    let fprog = SockFprog { length, filter: program.as_ptr() };
+    let fprog = SockFprog {
+        length,
+        filter: program.as_ptr(),
+    };
     call!(nr::SECCOMP, 1, flags, &raw const fprog)
 }
 
@@ -445,7 +473,15 @@ pub fn map_file(fd: Fd, size: usize) -> Result<&'static [u8], Errno> {
 
 /// Zeroed memory for `count` pointers, for as long as the program lives.
 pub fn pointers(count: usize) -> Result<&'static mut [*const u8], Errno> {
-    let address = call!(nr::MMAP, 0, count * size_of::<usize>(), 3, 0x22, usize::MAX, 0)?;
+    let address = call!(
+        nr::MMAP,
+        0,
+        count * size_of::<usize>(),
+        3,
+        0x22,
+        usize::MAX,
+        0
+    )?;
     // SAFETY: the mapping is fresh, writable, zeroed (null pointers), page-aligned and never unmapped.
     Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut *const u8, count) })
 }
@@ -511,11 +547,23 @@ struct Control {
 }
 
 /// Receives one message; its fds, close-on-exec, go to `fds`. Answers the bytes and the number of fds.
-pub fn recvmsg(socket: Fd, into: &mut [u8], fds: &mut [Fd; MAX_FDS]) -> Result<(usize, usize), Errno> {
+pub fn recvmsg(
+    socket: Fd,
+    into: &mut [u8],
+    fds: &mut [Fd; MAX_FDS],
+) -> Result<(usize, usize), Errno> {
     const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
     const HEADER: usize = 16;
-    let mut iov = Iovec { base: into.as_mut_ptr(), length: into.len() };
-    let mut control = Control { length: 0, level: 0, kind: 0, fds: [0; MAX_FDS + 1] };
+    let mut iov = Iovec {
+        base: into.as_mut_ptr(),
+        length: into.len(),
+    };
+    let mut control = Control {
+        length: 0,
+        level: 0,
+        kind: 0,
+        fds: [0; MAX_FDS + 1],
+    };
     let mut message = Msghdr {
         name: 0,
         name_length: 0,
@@ -526,7 +574,8 @@ pub fn recvmsg(socket: Fd, into: &mut [u8], fds: &mut [Fd; MAX_FDS]) -> Result<(
         flags: 0,
     };
     let count = retry(|| call!(nr::RECVMSG, socket, &raw mut message, MSG_CMSG_CLOEXEC))?;
-    if message.control_length < HEADER || (control.level, control.kind) != (SOL_SOCKET, SCM_RIGHTS) {
+    if message.control_length < HEADER || (control.level, control.kind) != (SOL_SOCKET, SCM_RIGHTS)
+    {
         return Ok((count, 0));
     }
     let received = (control.length.saturating_sub(HEADER) / size_of::<Fd>()).min(MAX_FDS);
@@ -537,15 +586,27 @@ pub fn recvmsg(socket: Fd, into: &mut [u8], fds: &mut [Fd; MAX_FDS]) -> Result<(
 /// Sends one message, with an fd when given, never raising SIGPIPE.
 pub fn sendmsg(socket: Fd, bytes: &[u8], fd: Option<Fd>) -> Answer {
     const MSG_NOSIGNAL: u32 = 0x4000;
-    let mut iov = Iovec { base: bytes.as_ptr().cast_mut(), length: bytes.len() };
-    let mut control = Control { length: 20, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [0; MAX_FDS + 1] };
+    let mut iov = Iovec {
+        base: bytes.as_ptr().cast_mut(),
+        length: bytes.len(),
+    };
+    let mut control = Control {
+        length: 20,
+        level: SOL_SOCKET,
+        kind: SCM_RIGHTS,
+        fds: [0; MAX_FDS + 1],
+    };
     control.fds[0] = fd.unwrap_or(0);
     let message = Msghdr {
         name: 0,
         name_length: 0,
         iov: &raw mut iov,
         iov_length: 1,
-        control: if fd.is_some() { (&raw mut control).cast() } else { core::ptr::null_mut() },
+        control: if fd.is_some() {
+            (&raw mut control).cast()
+        } else {
+            core::ptr::null_mut()
+        },
         control_length: if fd.is_some() { 24 } else { 0 },
         flags: 0,
     };

@@ -1,1 +1,38 @@
-//! Placeholder.
+//! A low-level OCI runtime as a library.
+//!
+//! A bundle is compiled, not interpreted: `config.json` is parsed into a [`spec::Spec`], checked against the
+//! [`host::Host`] by [`check::check`], and lowered into a flat, ordered list of typed steps that small executors carry
+//! out. Nothing downstream of lowering sees the specification again.
+
+mod create;
+mod delete;
+mod error;
+mod exec;
+mod launch;
+mod list;
+mod lower;
+mod plan;
+mod process;
+mod signal;
+mod start;
+mod state;
+mod sys;
+
+pub mod capabilities;
+pub mod check;
+pub mod host;
+pub mod mount_options;
+pub mod pointer;
+pub mod rlimits;
+pub mod spec;
+
+pub use create::{Create, create, own_stdio, plan, run};
+pub use delete::delete;
+pub use error::{Error, Kind, Result, StepFailure};
+pub use exec::{Exec, exec};
+pub use list::{list, state};
+pub use plan::{Lane, ParentOp, Plan, Source, Step};
+pub use process::{Exit, Process};
+pub use signal::{kill, kill_all};
+pub use start::start;
+pub use state::{Container, StateRoot, Status};

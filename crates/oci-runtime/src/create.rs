@@ -1,0 +1,340 @@
+//! `create` and `run`: from a bundle on disk to a container, or to an error that leaves nothing behind.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use log::{debug, warn};
+use oci_runtime_cgroups::{Created, Paths};
+
+use crate::check::{self, Problem, Severity};
+use crate::error::{Cause, Described, Error, Result, describe_step};
+use crate::host::Host;
+use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
+use crate::lower::{self, Lowered, Request};
+use crate::plan::{ParentOp, Plan};
+use crate::process::{Process, write_pid_file};
+use crate::spec::{self, Spec};
+use crate::state::{State, StateDirectory, StateRoot, start_time};
+
+/// How a container is to be made.
+#[derive(Debug, Clone)]
+pub struct Create<'a> {
+    /// Directory with config.json.
+    pub bundle: &'a Path,
+    /// The payload's standard streams where it has no terminal.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// A connected socket that gets the terminal's master as `SCM_RIGHTS`; needed with `process.terminal`.
+    pub console: Option<BorrowedFd<'a>>,
+    /// Further file descriptors that the payload gets, from 3 on.
+    pub preserve_fds: &'a [BorrowedFd<'a>],
+    /// Whether the payload gets a session keyring of its own.
+    pub keyring: bool,
+    /// A file for the pid: decimal digits and nothing else.
+    pub pid_file: Option<&'a Path>,
+    /// Whether to log, at debug level, when each step was done.
+    pub trace: bool,
+}
+
+impl<'a> Create<'a> {
+    /// A container of `bundle` with these streams and a keyring of its own.
+    pub fn new(bundle: &'a Path, stdio: [BorrowedFd<'a>; 3]) -> Create<'a> {
+        Create {
+            bundle,
+            stdio,
+            console: None,
+            preserve_fds: &[],
+            keyring: true,
+            pid_file: None,
+            trace: false,
+        }
+    }
+}
+
+/// Makes a container whose program waits for [`start`](crate::start()).
+///
+/// The answer is its first process: a child of the caller, or of the caller's subreaper once the caller has exited.
+///
+/// # Errors
+/// Whatever stands in the way; then there is no container, and nothing is left of it.
+pub fn create(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> {
+    make(root, id, options, true)
+}
+
+/// Makes a container and starts its program at once.
+///
+/// # Errors
+/// As [`create`], and when the program cannot be executed.
+pub fn run(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> {
+    make(root, id, options, false)
+}
+
+/// The plan of a bundle, without carrying anything out: what [`create`] would do now and here.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub fn plan(id: &str, bundle: &Path) -> Result<Plan> {
+    let bundle = absolute(bundle)?;
+    let bytes = read_config(&bundle)?;
+    let (spec, host) = understand(&bytes, &bundle)?;
+    let request = Request {
+        id,
+        bundle: &bundle,
+        gate: true,
+        preserve_fds: 0,
+        keyring: true,
+    };
+    let lowered = lower::create(&spec, &host, request)?;
+    lowered
+        .warnings
+        .iter()
+        .for_each(|warning| warn!("{warning}"));
+    Ok(lowered.plan)
+}
+
+fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<Process> {
+    root.check(id)?;
+    let bundle = absolute(options.bundle)?;
+    let bytes = read_config(&bundle)?;
+    let (spec, host) = understand(&bytes, &bundle)?;
+    let terminal = spec
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal);
+    if terminal && options.console.is_none() {
+        return Err(Cause::Unsupported(
+            "process.terminal needs a console socket to send the terminal to",
+        )
+        .into());
+    }
+    let preserve_fds = count(options.preserve_fds.len())?;
+    let request = Request {
+        id,
+        bundle: &bundle,
+        gate,
+        preserve_fds,
+        keyring: options.keyring,
+    };
+    let mut lowered = lower::create(&spec, &host, request)?;
+    lowered
+        .warnings
+        .iter()
+        .for_each(|warning| warn!("{warning}"));
+    lowered.plan.trace = options.trace;
+
+    let directory = root.create(id)?;
+    let mut state = first_state(id, &spec, bundle, &lowered);
+    let mut made = None;
+    let brought_up = bring_up(
+        &directory, &mut state, &bytes, &lowered, &host, options, gate, &mut made,
+    );
+    if brought_up.is_err() {
+        clear_away(&directory, made);
+    }
+    brought_up
+}
+
+/// The number of preserved fds; the kernel would not pass more.
+fn count(preserved: usize) -> Result<u16> {
+    match u16::try_from(preserved) {
+        Ok(count) if count < 200 => Ok(count),
+        _ => Err(
+            Cause::Unsupported("more than 199 preserved file descriptors are not supported").into(),
+        ),
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .map_err(|error| Error::file("open the bundle", path, error))
+}
+
+fn read_config(bundle: &Path) -> Result<Vec<u8>> {
+    let path = bundle.join("config.json");
+    fs::read(&path).map_err(|error| Error::file("read", &path, error))
+}
+
+fn understand<'b>(bytes: &'b [u8], bundle: &Path) -> Result<(Spec<'b>, Host)> {
+    let spec = spec::parse(bytes).map_err(|source| Cause::Parse {
+        path: bundle.join("config.json"),
+        source,
+    })?;
+    let mut host = Host::read()?;
+    host.look_at(&spec);
+    complain(check::check(&spec, &host))?;
+    Ok((spec, host))
+}
+
+/// Warnings go to the log, errors back to the caller, all of them.
+pub(crate) fn complain(problems: Vec<Problem>) -> Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = problems
+        .into_iter()
+        .partition(|problem| problem.severity == Severity::Error);
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Cause::Config(errors).into())
+    }
+}
+
+fn first_state(id: &str, spec: &Spec<'_>, bundle: PathBuf, lowered: &Lowered) -> State {
+    let text = |text: &spec::Str<'_>| text.to_string();
+    State {
+        id: id.to_owned(),
+        init_process_pid: 0,
+        init_process_start: 0,
+        created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
+        oci_version: text(&spec.oci_version),
+        bundle,
+        rootfs: lowered.rootfs.clone(),
+        owner: nix::unistd::getuid().as_raw(),
+        annotations: spec
+            .annotations
+            .iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect(),
+        cgroup_paths: lowered.cgroup.clone(),
+        namespaces: lowered.namespaces,
+        after_gate: after_gate(&lowered.plan),
+    }
+}
+
+/// The steps that fail, if they do, when the plan is gone.
+fn after_gate(plan: &Plan) -> Vec<Described> {
+    let numbered = plan.steps().iter().enumerate();
+    let last =
+        numbered.skip_while(|(_, step)| !plan.op(step).is_some_and(|op| op.name() == "AwaitStart"));
+    last.map(|(number, step)| describe_step(plan, number as u16, step))
+        .collect()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn bring_up(
+    directory: &StateDirectory,
+    state: &mut State,
+    config: &[u8],
+    lowered: &Lowered,
+    host: &Host,
+    options: &Create<'_>,
+    gate: bool,
+    made: &mut Option<(Created, Paths)>,
+) -> Result<Process> {
+    directory.save(state)?;
+    directory.save_config(config)?;
+    if gate {
+        directory.make_gate()?;
+    }
+    let inputs = Inputs {
+        stdio: Some(options.stdio),
+        preserved: options.preserve_fds,
+        console: options.console,
+        state: Some(directory),
+        pidfd: None,
+        cgroup: Some(&lowered.cgroup),
+    };
+    let mut perform =
+        |op: &ParentOp, child: Option<&Child>| perform(op, child, host, state, directory, made);
+    let (launched, trace) = launch(&lowered.plan, &inputs, directory.path(), &mut perform)?;
+    log_trace(&lowered.plan, &trace);
+    finish(launched, &lowered.plan, options.pid_file, gate)
+}
+
+/// Publishes the pid once all is well, and where nobody waits for `start` sees the program begin.
+fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) -> Result<Process> {
+    if let Some(path) = pid_file
+        && let Err(error) = write_pid_file(path, launched.child.pid)
+    {
+        abandon(Some(&launched.child));
+        return Err(error);
+    }
+    let child = if gate {
+        launched.child
+    } else {
+        launched.await_exec(plan)?
+    };
+    Ok(Process::from(child))
+}
+
+fn perform(
+    op: &ParentOp,
+    child: Option<&Child>,
+    host: &Host,
+    state: &mut State,
+    directory: &StateDirectory,
+    made: &mut Option<(Created, Paths)>,
+) -> Result<()> {
+    match (op, child) {
+        (ParentOp::CreateCgroup { paths }, _) => {
+            *made = Some((
+                oci_runtime_cgroups::create(&host.cgroups, paths)?,
+                paths.clone(),
+            ));
+            Ok(())
+        }
+        (ParentOp::ApplyLimits { limits }, _) => Ok(oci_runtime_cgroups::apply(limits)?),
+        (ParentOp::IdMaps { uid_map, gid_map }, Some(child)) => {
+            write_map(child.pid, "uid_map", uid_map)?;
+            write_map(child.pid, "gid_map", gid_map)
+        }
+        (ParentOp::AttachCgroup { paths }, Some(child)) => {
+            Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
+        }
+        (ParentOp::SaveState, Some(child)) => {
+            state.init_process_pid = child.pid;
+            state.init_process_start = start_time(child.pid).unwrap_or(0);
+            directory.save(state)
+        }
+        (_, None) => Err(Error::call(
+            "perform a step",
+            "without a process",
+            nix::errno::Errno::ESRCH,
+        )),
+    }
+}
+
+/// One write for the whole map, as the kernel wants it.
+fn write_map(pid: i32, name: &str, lines: &str) -> Result<()> {
+    let path = PathBuf::from(format!("/proc/{pid}/{name}"));
+    fs::write(&path, lines).map_err(|error| Error::file("write the id map", &path, error))
+}
+
+/// Takes back what was made. The error that led here is the one to return; what fails now is only told.
+fn clear_away(directory: &StateDirectory, made: Option<(Created, Paths)>) {
+    if let Some((created, paths)) = made {
+        if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
+            warn!("cannot end what is left in the cgroup: {error}");
+        }
+        if let Err(error) = created.undo() {
+            warn!("cannot remove the cgroup: {error}");
+        }
+    }
+    if let Err(error) = directory.remove() {
+        warn!("{error}");
+    }
+}
+
+/// Tells when each step was done, counted from the first.
+pub(crate) fn log_trace(plan: &Plan, trace: &Trace) {
+    let Some((_, start)) = trace.first() else {
+        return;
+    };
+    for (number, time) in trace {
+        if let Some(step) = plan.steps().get(usize::from(*number)) {
+            debug!(
+                "{:6} us: step {number}: {}",
+                (time - start) / 1000,
+                plan.describe(step)
+            );
+        }
+    }
+}
+
+/// The caller's own standard streams.
+pub fn own_stdio() -> [BorrowedFd<'static>; 3] {
+    use std::sync::LazyLock;
+    static STREAMS: LazyLock<(std::io::Stdin, std::io::Stdout, std::io::Stderr)> =
+        LazyLock::new(|| (std::io::stdin(), std::io::stdout(), std::io::stderr()));
+    [STREAMS.0.as_fd(), STREAMS.1.as_fd(), STREAMS.2.as_fd()]
+}

@@ -1,0 +1,128 @@
+//! `exec`: one more process in a running container.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use crate::check;
+use crate::create::{complain, log_trace};
+use crate::error::{Cause, Error, Result};
+use crate::host::Host;
+use crate::launch::{Child, Inputs, abandon, launch};
+use crate::lower::{self, Join};
+use crate::plan::ParentOp;
+use crate::process::{Process, write_pid_file};
+use crate::signal;
+use crate::spec::{self, Process as ProcessSpec, Spec};
+use crate::state::{StateRoot, Status};
+
+/// How a process is to join a container.
+#[derive(Debug, Clone)]
+pub struct Exec<'a> {
+    /// Its standard streams where it has no terminal.
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// A connected socket that gets the terminal's master as `SCM_RIGHTS`; needed with `terminal`.
+    pub console: Option<BorrowedFd<'a>>,
+    /// Further file descriptors that it gets, from 3 on.
+    pub preserve_fds: &'a [BorrowedFd<'a>],
+    /// Whether it gets the container's session keyring.
+    pub keyring: bool,
+    /// A file for its pid: decimal digits and nothing else.
+    pub pid_file: Option<&'a Path>,
+    /// Whether a paused container is joined all the same; the process then waits until it is resumed.
+    pub ignore_paused: bool,
+    /// Whether to log, at debug level, when each step was done.
+    pub trace: bool,
+}
+
+/// Starts a process in a running container, and returns when it has begun. `describe` gets the configuration that the container was
+/// created with, and answers the process.
+///
+/// # Errors
+/// The container does not run, or the process could not be started.
+pub fn exec(
+    root: &StateRoot,
+    id: &str,
+    options: &Exec<'_>,
+    describe: &dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>,
+) -> Result<Process> {
+    let directory = root.open(id)?;
+    let state = directory
+        .load()?
+        .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+    refuse(state.status(&directory), options.ignore_paused)?;
+    let config = directory.load_config()?;
+    let spec = spec::parse(&config).map_err(|source| Cause::Parse {
+        path: directory.config_path(),
+        source,
+    })?;
+    let process = describe(&spec)?;
+    let host = Host::read()?;
+    complain(check::check_process(&process, &host))?;
+    if process.terminal && options.console.is_none() {
+        return Err(Cause::Unsupported("a terminal needs a console socket to be sent to").into());
+    }
+    let pidfd = signal::open(&state)?.ok_or_else(|| stopped("stopped"))?;
+    let join = Join {
+        id,
+        namespaces: state.namespaces,
+        cgroup: &state.cgroup_paths,
+        preserve_fds: options.preserve_fds.len() as u16,
+        keyring: options.keyring,
+    };
+    let (mut plan, warnings) = lower::exec(&spec, &process, &host, join)?;
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    plan.trace = options.trace;
+
+    let inputs = Inputs {
+        stdio: Some(options.stdio),
+        preserved: options.preserve_fds,
+        console: options.console,
+        state: None,
+        pidfd: Some(pidfd.as_fd()),
+        cgroup: Some(&state.cgroup_paths),
+    };
+    let mut perform = |op: &ParentOp, child: Option<&Child>| match (op, child) {
+        (ParentOp::AttachCgroup { paths }, Some(child)) => {
+            Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
+        }
+        _ => Err(Error::call(
+            "exec",
+            "a step that it cannot have",
+            nix::errno::Errno::EINVAL,
+        )),
+    };
+    let (launched, trace) = launch(&plan, &inputs, directory.path(), &mut perform)?;
+    log_trace(&plan, &trace);
+    if let Some(path) = options.pid_file
+        && let Err(error) = write_pid_file(path, launched.child.pid)
+    {
+        abandon(Some(&launched.child));
+        return Err(error);
+    }
+    let started = launched.await_exec(&plan);
+    if let (Err(_), Some(path)) = (&started, options.pid_file) {
+        let _ = std::fs::remove_file(path);
+    }
+    started.map(Process::from)
+}
+
+fn refuse(status: Status, ignore_paused: bool) -> Result<()> {
+    match status {
+        Status::Created | Status::Running => Ok(()),
+        Status::Paused if ignore_paused => Ok(()),
+        Status::Paused => Err(Cause::Status {
+            attempt: "cannot exec in a paused container (use --ignore-paused to override)"
+                .to_owned(),
+        }
+        .into()),
+        Status::Stopped => Err(stopped("stopped")),
+        Status::Creating => Err(stopped("half-created")),
+    }
+}
+
+fn stopped(what: &str) -> Error {
+    Cause::Status {
+        attempt: format!("cannot exec in a {what} container"),
+    }
+    .into()
+}

@@ -1,0 +1,229 @@
+//! Carrying out a plan: the parent lane, and the conversation with the other two.
+//!
+//! The parent performs its own steps up to the first one of `init`, starts `init` and hands it the plan with the slots. From
+//! then on it is led by reports: a `Yielded` or `Ready` names a step, and the parent's steps that follow that one in the plan
+//! are due. Whatever goes wrong, the new process is killed and waited for before the error is returned.
+
+mod channel;
+mod memfd;
+mod slots;
+mod spawn;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::Pid;
+use oci_runtime_init::report::{Kind, Report};
+
+use crate::error::{Cause, Error, Result, explain};
+use crate::plan::{ParentOp, Plan};
+use crate::sys;
+
+use channel::Channel;
+pub(crate) use slots::Inputs;
+
+/// The container's first process, or one that joined it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Its pid in the caller's pid namespace.
+    pub pid: i32,
+    /// A handle that cannot come to mean another process.
+    pub pidfd: OwnedFd,
+}
+
+/// A plan that was carried out as far as `Ready`.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    /// The new process.
+    pub child: Child,
+    channel: Channel,
+}
+
+/// When a step was done: its number and the time of CLOCK_MONOTONIC in nanoseconds.
+pub(crate) type Trace = Vec<(u16, u64)>;
+
+/// Carries out `plan` up to `Ready`. `perform` does a step of the parent lane; it gets the new process once there is one.
+pub(crate) fn launch(
+    plan: &Plan,
+    inputs: &Inputs<'_>,
+    scratch: &Path,
+    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+) -> Result<(Launched, Trace)> {
+    perform_from(plan, 0, None, perform)?;
+    let channel = start(plan, inputs, scratch)?;
+    let mut child = None;
+    let mut trace = Trace::new();
+    match converse(plan, &channel.0, &mut child, &mut trace, perform) {
+        Ok(()) => {
+            reap_outer(channel.1);
+            match child {
+                Some(child) => Ok((
+                    Launched {
+                        child,
+                        channel: channel.0,
+                    },
+                    trace,
+                )),
+                None => Err(died("it was being started", None)),
+            }
+        }
+        Err(error) => {
+            let status = abandon(child.as_ref());
+            let outer = reap_outer(channel.1);
+            Err(match error {
+                Ended::Error(error) => error,
+                Ended::Silent => silent(outer, status),
+            })
+        }
+    }
+}
+
+/// Why a conversation ended early.
+enum Ended {
+    Error(Error),
+    /// Nobody is left at the other end, and nobody said why.
+    Silent,
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Ended {
+        Ended::Error(error)
+    }
+}
+
+fn start(plan: &Plan, inputs: &Inputs<'_>, scratch: &Path) -> Result<(Channel, Pid)> {
+    let slots = slots::open(plan, inputs)?;
+    let code = memfd::plan(plan)?;
+    let init = memfd::init(scratch)?;
+    let (channel, far_end) = Channel::pair()?;
+    let outer = spawn::spawn(init.as_fd(), far_end.as_fd())
+        .map_err(|errno| Error::call("clone3", "CLONE_VM|CLONE_VFORK", errno))?;
+    drop(far_end);
+    let fds: Vec<BorrowedFd<'_>> = std::iter::once(code.as_fd())
+        .chain(slots.iter().map(slots::Opened::as_fd))
+        .collect();
+    // When the other end is gone already, receiving will tell why.
+    let _ = channel.send_plan(&fds);
+    Ok((channel, outer))
+}
+
+fn converse(
+    plan: &Plan,
+    channel: &Channel,
+    child: &mut Option<Child>,
+    trace: &mut Trace,
+    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+) -> Result<(), Ended> {
+    loop {
+        let Some((report, pid)) = channel.receive()? else {
+            return Err(Ended::Silent);
+        };
+        match report.kind {
+            Kind::Failed => return Err(explain(plan, report).into()),
+            Kind::Traced => trace.push((report.step, report.value)),
+            Kind::Yielded => {
+                if child.is_none() {
+                    *child = Some(identify(pid)?);
+                }
+                perform_from(plan, usize::from(report.step) + 1, child.as_ref(), perform)?;
+                channel.go()?;
+            }
+            Kind::Ready => {
+                return Ok(perform_from(
+                    plan,
+                    usize::from(report.step) + 1,
+                    child.as_ref(),
+                    perform,
+                )?);
+            }
+        }
+    }
+}
+
+/// The sender is our child and waits for us, so its pid means it.
+fn identify(pid: i32) -> Result<Child> {
+    let pidfd =
+        sys::pidfd_open(pid).map_err(|errno| Error::call("pidfd_open", pid.to_string(), errno))?;
+    Ok(Child { pid, pidfd })
+}
+
+/// Performs the parent's steps from step `first` up to the next one that is not the parent's.
+fn perform_from(
+    plan: &Plan,
+    first: usize,
+    child: Option<&Child>,
+    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+) -> Result<()> {
+    let due = plan.steps().get(first..).unwrap_or_default();
+    due.iter()
+        .map_while(|step| plan.parent_op(step))
+        .try_for_each(|op| perform(op, child))
+}
+
+impl Launched {
+    /// Waits until the payload runs: its execve(2) closes the other end of the channel.
+    ///
+    /// # Errors
+    /// The step that failed between `Ready` and the payload.
+    pub(crate) fn await_exec(self, plan: &Plan) -> Result<Child> {
+        let outcome = loop {
+            match self.channel.receive() {
+                Ok(None) => break Ok(()),
+                Ok(Some((
+                    report @ Report {
+                        kind: Kind::Failed, ..
+                    },
+                    _,
+                ))) => break Err(explain(plan, report)),
+                Ok(Some(_)) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        match outcome {
+            Ok(()) => Ok(self.child),
+            Err(error) => {
+                abandon(Some(&self.child));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Kills and reaps a process that will not become a container.
+pub(crate) fn abandon(child: Option<&Child>) -> Option<WaitStatus> {
+    let child = child?;
+    // One that is gone by itself is as good.
+    let _ = sys::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
+    waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).ok()
+}
+
+/// The outer lane has exited or is about to. A caller that ignores or reaps its children leaves nothing to wait for.
+fn reap_outer(outer: Pid) -> Option<WaitStatus> {
+    loop {
+        match waitpid(outer, None) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => return other.ok(),
+        }
+    }
+}
+
+fn silent(outer: Option<WaitStatus>, inner: Option<WaitStatus>) -> Error {
+    match (outer, inner) {
+        (Some(WaitStatus::Exited(_, status)), _) if status >= spawn::EXEC_FAILED => {
+            let errno = nix::errno::Errno::from_raw(status - spawn::EXEC_FAILED);
+            Error::call("execveat", "oci-init", errno)
+        }
+        (_, inner) => died("the container was being set up", inner),
+    }
+}
+
+fn died(stage: &'static str, status: Option<WaitStatus>) -> Error {
+    let hint = match status {
+        Some(WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _)) => {
+            ": container init was OOM-killed (memory limit too low?)"
+        }
+        _ => "",
+    };
+    Cause::Died { stage, hint }.into()
+}

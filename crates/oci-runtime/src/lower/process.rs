@@ -1,0 +1,263 @@
+//! The payload: its streams, limits, identity and last steps. New containers and `exec` share all of it.
+
+use std::ffi::{CStr, CString};
+
+use oci_runtime_init::op::{CapSet, List, Op, Slot};
+use oci_runtime_seccomp::Filter;
+
+use super::{c, seccomp};
+use crate::capabilities;
+use crate::error::Result;
+use crate::host::Host;
+use crate::plan::{Plan, Source};
+use crate::pointer::pointer;
+use crate::rlimits;
+use crate::spec::{Capabilities, Process, Str};
+
+/// Where the payload's standard streams come from.
+pub(super) enum Streams {
+    Console(Slot),
+    Stdio([Slot; 3]),
+}
+
+impl Streams {
+    /// Asks for their slots.
+    pub(super) fn slots(plan: &mut Plan, process: &Process<'_>) -> Streams {
+        if process.terminal {
+            Streams::Console(plan.slot(Source::ConsoleSocket))
+        } else {
+            Streams::Stdio([0, 1, 2].map(|stream| plan.slot(Source::Stdio(stream))))
+        }
+    }
+
+    /// The step that sets them up. `mount` binds the terminal on /dev/console.
+    pub(super) fn lower(&self, plan: &mut Plan, process: &Process<'_>, mount: bool) {
+        let uid = process.user.uid;
+        match *self {
+            Streams::Console(slot) => {
+                let size = process.console_size.unwrap_or_default();
+                // Checked to fit.
+                let [width, height] =
+                    [size.width, size.height].map(|cells| u16::try_from(cells).unwrap_or(0));
+                plan.inner(
+                    "/process/terminal",
+                    Op::Console {
+                        slot,
+                        width,
+                        height,
+                        mount,
+                        uid,
+                    },
+                );
+            }
+            Streams::Stdio([stdin, stdout, stderr]) => plan.inner(
+                "",
+                Op::Stdio {
+                    stdin,
+                    stdout,
+                    stderr,
+                    uid,
+                },
+            ),
+        }
+    }
+}
+
+/// What needs the caller's privileges, before any namespace.
+pub(super) fn outer(plan: &mut Plan, process: &Process<'_>) {
+    if let Some(value) = process.oom_score_adj {
+        plan.outer("/process/oomScoreAdj", Op::OomScoreAdj { value });
+    }
+    for (origin, resource, soft, hard) in
+        limits(process).filter(|(_, resource, soft, _)| !hinders(*resource, *soft))
+    {
+        plan.outer(
+            origin,
+            Op::Rlimit {
+                resource,
+                soft,
+                hard,
+            },
+        );
+    }
+}
+
+/// A session keyring by the name that runc gives it.
+pub(super) fn keyring(plan: &mut Plan, id: &str) -> Result<()> {
+    let name = c("", format!("_ses.{id}"))?;
+    plan.inner("", Op::Keyring { name: &name });
+    Ok(())
+}
+
+fn limits(process: &Process<'_>) -> impl Iterator<Item = (String, u32, u64, u64)> {
+    process
+        .rlimits
+        .iter()
+        .enumerate()
+        .filter_map(|(index, limit)| {
+            let origin = pointer(&["process".into(), "rlimits".into(), index.into()]);
+            Some((
+                origin,
+                rlimits::number(&limit.kind)?,
+                limit.soft,
+                limit.hard,
+            ))
+        })
+}
+
+/// Whether a limit is so low that setting the container up could fail by it; it is then set last.
+fn hinders(resource: u32, soft: u64) -> bool {
+    const ENOUGH: u64 = 1 << 10;
+    resource == libc::RLIMIT_NOFILE && soft < ENOUGH
+        || resource == libc::RLIMIT_NPROC
+        || resource == libc::RLIMIT_FSIZE
+        || resource == libc::RLIMIT_AS
+        || resource == libc::RLIMIT_DATA
+        || resource == libc::RLIMIT_STACK
+        || resource == libc::RLIMIT_CPU
+        || resource == libc::RLIMIT_SIGPENDING
+}
+
+/// Who the payload is. Privileges only ever shrink here.
+pub(super) fn identity(
+    plan: &mut Plan,
+    process: &Process<'_>,
+    host: &Host,
+    filter: Option<&Filter>,
+    no_setgroups: bool,
+) -> Result<()> {
+    let user = &process.user;
+    let cwd = c("/process/cwd", &*process.cwd)?;
+    plan.inner("/process/cwd", Op::Cwd { path: &cwd });
+    if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
+        plan.inner("/process/env", Op::Home { uid: user.uid });
+    }
+    for (origin, resource, soft, hard) in
+        limits(process).filter(|(_, resource, soft, _)| hinders(*resource, *soft))
+    {
+        plan.inner(
+            origin,
+            Op::Rlimit {
+                resource,
+                soft,
+                hard,
+            },
+        );
+    }
+    if !process.no_new_privileges {
+        // Installing a filter needs CAP_SYS_ADMIN here, so it comes before that goes.
+        seccomp::install(plan, filter);
+    }
+    let groups = List::Items(&user.additional_gids);
+    plan.inner(
+        "/process/user",
+        Op::Ids {
+            uid: user.uid,
+            gid: user.gid,
+            groups,
+            no_setgroups,
+        },
+    );
+    plan.inner(
+        "/process/user/umask",
+        Op::Umask {
+            mask: user.umask.unwrap_or(0o022),
+        },
+    );
+    caps(plan, process.capabilities.as_ref(), host);
+    if process.no_new_privileges {
+        plan.inner("/process/noNewPrivileges", Op::NoNewPrivs {});
+    }
+    Ok(())
+}
+
+/// No capabilities at all where the configuration names none.
+fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
+    let nothing = Capabilities::default();
+    let sets = capabilities::masks(capabilities.unwrap_or(&nothing), host.last_capability);
+    plan.inner(
+        "/process/capabilities",
+        Op::Caps {
+            bounding: CapSet(sets.bounding),
+            effective: CapSet(sets.effective),
+            inheritable: CapSet(sets.inheritable),
+            permitted: CapSet(sets.permitted),
+            ambient: CapSet(sets.ambient),
+            last: u32::from(host.last_capability),
+        },
+    );
+}
+
+/// Finds the program, and tells the parent that all is set up.
+pub(super) fn ready(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
+    /// What shells search when nobody has set PATH.
+    const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let name = c(
+        "/process/args/0",
+        process.args.first().map_or("", |name| &**name),
+    )?;
+    let search = process
+        .env
+        .iter()
+        .rev()
+        .find_map(|entry| entry.strip_prefix("PATH="));
+    let search = c("/process/env", search.unwrap_or(DEFAULT_PATH))?;
+    plan.inner(
+        "/process/args/0",
+        Op::LookupExe {
+            name: &name,
+            search: &search,
+        },
+    );
+    plan.inner("", Op::Ready {});
+    Ok(())
+}
+
+/// The last steps. With no_new_privs the filter comes so late that it has to allow nothing but execve(2).
+pub(super) fn become_payload(
+    plan: &mut Plan,
+    process: &Process<'_>,
+    filter: Option<&Filter>,
+) -> Result<()> {
+    plan.inner("", Op::CloseFds {});
+    if process.no_new_privileges {
+        seccomp::install(plan, filter);
+    }
+    let args = strings("args", process.args.iter())?;
+    let env = strings("env", last_of_each(&process.env).into_iter())?;
+    let (args, env) = (borrow(&args), borrow(&env));
+    plan.inner(
+        "/process/args",
+        Op::Exec {
+            args: List::Items(&args),
+            env: List::Items(&env),
+        },
+    );
+    Ok(())
+}
+
+/// An environment has each name once: the last entry counts.
+fn last_of_each<'e, 'a>(env: &'e [Str<'a>]) -> Vec<&'e Str<'a>> {
+    let name = |entry: &str| entry.find('=').map_or(entry.len(), |at| at);
+    let same = |a: &str, b: &str| a[..name(a)] == b[..name(b)];
+    let later = |index: usize, entry: &str| env[index + 1..].iter().any(|other| same(entry, other));
+    env.iter()
+        .enumerate()
+        .filter(|(index, entry)| !later(*index, entry))
+        .map(|(_, entry)| entry)
+        .collect()
+}
+
+fn strings<'e, 'a: 'e>(
+    field: &str,
+    list: impl Iterator<Item = &'e Str<'a>>,
+) -> Result<Vec<CString>> {
+    let origin = |index: usize| pointer(&["process".into(), field.into(), index.into()]);
+    list.enumerate()
+        .map(|(index, text)| c(&origin(index), &**text))
+        .collect()
+}
+
+fn borrow(list: &[CString]) -> Vec<&CStr> {
+    list.iter().map(CString::as_c_str).collect()
+}

@@ -1,0 +1,117 @@
+//! The system call filter: compiled here, so that what is wrong with a profile is known before anything is done.
+//!
+//! Two lowerings, visibly different: with no_new_privs the filter is the last step before execve(2); without, installing it
+//! needs CAP_SYS_ADMIN, so it comes before the capabilities go, and has to allow all that is still to be done.
+
+use oci_runtime_init::op::Op;
+use oci_runtime_seccomp::{Arch, Filter, SockFilter, compile as compile_profile, may_call, number};
+
+use crate::error::{Error, LowerProblem, Result};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::spec::{Process, Spec};
+
+const ORIGIN: &str = "/linux/seccomp";
+
+/// The filter of a configuration, if it has one.
+pub(super) fn compile(
+    spec: &Spec<'_>,
+    process: &Process<'_>,
+    host: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Filter>> {
+    let Some(profile) = &spec.linux.seccomp else {
+        return Ok(None);
+    };
+    let arch =
+        native(host).ok_or_else(|| Error::lower(ORIGIN, LowerProblem::Architecture(host.arch)))?;
+    let filter = compile_profile(profile, arch).map_err(|error| {
+        let pointer = format!("{ORIGIN}{}", error.pointer());
+        Error::lower(pointer, LowerProblem::Seccomp(error))
+    })?;
+    warnings.extend(
+        filter
+            .warnings
+            .iter()
+            .map(|warning| format!("{ORIGIN}{warning}")),
+    );
+    let (calls, when) = if process.no_new_privileges {
+        (LAST_CALLS, "")
+    } else {
+        (
+            LATE_CALLS,
+            ", because without noNewPrivileges the filter is in force before the privileges go",
+        )
+    };
+    let blocked = |call: &&&str| {
+        !number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
+    };
+    if let Some(call) = calls.iter().find(blocked) {
+        return Err(Error::lower(
+            ORIGIN,
+            LowerProblem::FilterTooStrict { call, when },
+        ));
+    }
+    Ok(Some(filter))
+}
+
+fn native(host: &Host) -> Option<Arch> {
+    match host.arch {
+        "x86_64" => Some(Arch::X86_64),
+        "aarch64" => Some(Arch::Aarch64),
+        _ => None,
+    }
+}
+
+/// What comes after a filter that is installed last.
+const LAST_CALLS: &[&str] = &["execve"];
+
+/// What comes after a filter that is installed before the privileges go.
+const LATE_CALLS: &[&str] = &[
+    "prctl",
+    "setgroups",
+    "getgroups",
+    "setresgid",
+    "setresuid",
+    "getresuid",
+    "getresgid",
+    "capget",
+    "capset",
+    "statx",
+    "faccessat2",
+    "sendmsg",
+    "read",
+    "close_range",
+    "mmap",
+    "execve",
+];
+
+/// The step that installs it.
+pub(super) fn install(plan: &mut Plan, filter: Option<&Filter>) {
+    if let Some(filter) = filter {
+        let program: Vec<u8> = filter.program.iter().flat_map(encode).collect();
+        plan.inner(
+            ORIGIN,
+            Op::Seccomp {
+                program: &program,
+                flags: filter.flags.bits(),
+            },
+        );
+    }
+}
+
+/// `struct sock_filter` of linux/filter.h, in the machine's byte order.
+fn encode(instruction: &SockFilter) -> [u8; 8] {
+    let [code_low, code_high] = instruction.code.to_ne_bytes();
+    let [k0, k1, k2, k3] = instruction.k.to_ne_bytes();
+    [
+        code_low,
+        code_high,
+        instruction.jt,
+        instruction.jf,
+        k0,
+        k1,
+        k2,
+        k3,
+    ]
+}

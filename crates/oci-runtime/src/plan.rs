@@ -1,0 +1,238 @@
+//! The plan: one flat, ordered list of typed steps that a bundle is compiled into, and all that carries it out knows.
+//!
+//! Steps of the outer and the inner lane are encoded the moment they are added, so what the dry run prints is decoded from
+//! the very bytes that `init` will get. Steps of the parent lane stay values. File descriptors appear as numbered slots: the
+//! first ones are opened by the parent ([`Source`] says from what), the others by steps of the outer lane.
+
+mod print;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use oci_runtime_cgroups::{Limits, Paths};
+use oci_runtime_init::op::{MAX_SLOTS, Op, Slot, Step as Encoded};
+use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
+
+/// A compiled bundle.
+#[derive(Debug, Default)]
+pub struct Plan {
+    steps: Vec<Step>,
+    slots: Vec<Source>,
+    opened_later: u16,
+    code: Code,
+    /// Whether `init` reports every step it has done.
+    pub trace: bool,
+    preserve_fds: u16,
+}
+
+/// One step of a plan.
+#[derive(Debug)]
+pub struct Step {
+    /// Who carries it out.
+    pub lane: Lane,
+    /// JSON pointer to the property of config.json that it comes from; empty for what every container gets.
+    pub origin: Cow<'static, str>,
+    what: What,
+}
+
+/// Who carries out a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// The calling process.
+    Parent,
+    /// `init` in the caller's namespaces.
+    Outer,
+    /// `init` in the container's.
+    Inner,
+}
+
+#[derive(Debug)]
+enum What {
+    Parent(ParentOp),
+    /// Offset of the encoded step.
+    Init(usize),
+}
+
+/// A step of the calling process.
+#[derive(Debug, Clone)]
+pub enum ParentOp {
+    /// Makes the container's directory in every cgroup hierarchy.
+    CreateCgroup {
+        /// The directories.
+        paths: Paths,
+    },
+    /// Writes the limits.
+    ApplyLimits {
+        /// Files and values in order.
+        limits: Limits,
+    },
+    /// Writes the id maps of the new user namespace.
+    IdMaps {
+        /// Lines of uid_map.
+        uid_map: String,
+        /// Lines of gid_map.
+        gid_map: String,
+    },
+    /// Moves the new process into the cgroup, where it was not born in it.
+    AttachCgroup {
+        /// The directories.
+        paths: Paths,
+    },
+    /// Saves the pid and all that later commands need.
+    SaveState,
+}
+
+/// What the parent opens for a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file descriptor of the caller's that the payload keeps, by its place among those.
+    Preserved(u16),
+    /// A standard stream, 0 to 2.
+    Stdio(u8),
+    /// Where the terminal's master is sent.
+    ConsoleSocket,
+    /// The container's root: a detached clone of the mount tree at this path.
+    Rootfs(PathBuf),
+    /// The FIFO that `start` opens the gate with.
+    Gate,
+    /// The FIFO that failures after the gate go to.
+    GateReport,
+    /// A namespace to join, by path and `CLONE_NEW*`.
+    Namespace(PathBuf, u64),
+    /// A running container's first process.
+    Pidfd,
+    /// The container's cgroup v2 directory.
+    CgroupDirectory,
+}
+
+impl Plan {
+    /// An empty plan whose payload keeps `preserve_fds` file descriptors of the caller, from 3 on.
+    pub fn new(preserve_fds: u16) -> Plan {
+        Plan {
+            slots: (0..preserve_fds).map(Source::Preserved).collect(),
+            preserve_fds,
+            ..Plan::default()
+        }
+    }
+
+    /// A slot that the parent fills. All of them are asked for before the first of [`Plan::later_slot`].
+    pub fn slot(&mut self, source: Source) -> Slot {
+        debug_assert_eq!(self.opened_later, 0, "the parent's slots come first");
+        self.slots.push(source);
+        Slot((self.slots.len() - 1) as u16)
+    }
+
+    /// A slot that a step of the outer lane fills; `None` when there are no more.
+    pub fn later_slot(&mut self) -> Option<Slot> {
+        let number = self.slots.len() + usize::from(self.opened_later);
+        self.opened_later += 1;
+        (number < MAX_SLOTS).then_some(Slot(number as u16))
+    }
+
+    /// What the parent has to open, in the order of slots.
+    pub fn slots(&self) -> &[Source] {
+        &self.slots
+    }
+
+    /// Appends a step of the parent lane.
+    pub fn parent(&mut self, origin: impl Into<Cow<'static, str>>, op: ParentOp) {
+        let what = What::Parent(op);
+        self.steps.push(Step {
+            lane: Lane::Parent,
+            origin: origin.into(),
+            what,
+        });
+    }
+
+    /// Appends a step of the outer lane.
+    pub fn outer(&mut self, origin: impl Into<Cow<'static, str>>, op: Op<'_>) {
+        debug_assert_eq!(
+            self.code.inner, 0,
+            "the outer lane comes before the inner one"
+        );
+        self.code.outer += 1;
+        self.encode(Lane::Outer, origin.into(), op, 0);
+    }
+
+    /// Appends a step of the inner lane.
+    pub fn inner(&mut self, origin: impl Into<Cow<'static, str>>, op: Op<'_>) {
+        self.code.inner += 1;
+        self.encode(Lane::Inner, origin.into(), op, 0);
+    }
+
+    fn encode(&mut self, lane: Lane, origin: Cow<'static, str>, op: Op<'_>, may_fail: u16) {
+        let at = self.code.bytes.len();
+        let number = self.steps.len() as u16;
+        Encoded {
+            number,
+            may_fail,
+            op,
+        }
+        .put(&mut self.code);
+        self.steps.push(Step {
+            lane,
+            origin,
+            what: What::Init(at),
+        });
+    }
+
+    /// The steps in order; a step's number is its place here.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The operation of a step of the outer or inner lane.
+    pub fn op(&self, step: &Step) -> Option<Op<'_>> {
+        match step.what {
+            What::Init(at) => Some(Encoded::get(&mut Reader::new(self.code.bytes.get(at..)?))?.op),
+            What::Parent(_) => None,
+        }
+    }
+
+    /// The operation of a step of the parent lane.
+    pub fn parent_op<'p>(&self, step: &'p Step) -> Option<&'p ParentOp> {
+        match &step.what {
+            What::Parent(op) => Some(op),
+            What::Init(_) => None,
+        }
+    }
+
+    /// The bytes that `init` gets: header, outer lane, inner lane.
+    pub fn header(&self) -> Vec<u8> {
+        let mut out = Code::default();
+        Header {
+            preserve_fds: self.preserve_fds,
+            trace: self.trace,
+            outer: self.code.outer,
+            inner: self.code.inner,
+        }
+        .put(&mut out);
+        out.bytes
+    }
+
+    /// The encoded steps that follow the header.
+    pub fn code(&self) -> &[u8] {
+        &self.code.bytes
+    }
+}
+
+#[derive(Debug, Default)]
+struct Code {
+    bytes: Vec<u8>,
+    outer: u16,
+    inner: u16,
+}
+
+impl Sink for Code {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+    fn position(&self) -> usize {
+        self.bytes.len()
+    }
+    fn patch(&mut self, at: usize, value: u32) {
+        if let Some(place) = self.bytes.get_mut(at..at + 4) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+}

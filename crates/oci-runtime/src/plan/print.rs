@@ -1,0 +1,174 @@
+//! The dry run: a plan as text for people and golden tests, and as JSON for programs.
+
+use std::fmt::Write as _;
+
+use oci_runtime_init::op::{Show, Visitor};
+use serde_json::{Map, Value, json};
+
+use super::{Lane, ParentOp, Plan, Step};
+
+impl Plan {
+    /// The whole plan, one line a step: number, lane, operation with its arguments, origin in config.json.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for (number, step) in self.steps().iter().enumerate() {
+            let lane = lane(step.lane);
+            let _ = write!(text, "{number:4} {lane:6} {}", self.describe(step));
+            if !step.origin.is_empty() {
+                let _ = write!(text, "  <- {}", step.origin);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The whole plan as an array of objects `{number, lane, op, arguments, origin}`.
+    pub fn to_json(&self) -> Value {
+        let steps = self.steps().iter().enumerate().map(|(number, step)| {
+            let (op, arguments) = self.call(step);
+            json!({
+                "number": number,
+                "lane": lane(step.lane),
+                "op": op,
+                "arguments": arguments,
+                "origin": step.origin,
+            })
+        });
+        Value::Array(steps.collect())
+    }
+
+    /// The operation of a step with its arguments.
+    pub fn describe(&self, step: &Step) -> String {
+        let (op, arguments) = self.call(step);
+        let mut text = op.to_owned();
+        for (name, value) in &arguments {
+            let _ = write!(text, " {name}={}", plain(value));
+        }
+        text
+    }
+
+    fn call(&self, step: &Step) -> (&'static str, Map<String, Value>) {
+        match (self.op(step), self.parent_op(step)) {
+            (Some(op), _) => {
+                let mut arguments = Map::new();
+                op.fields(&mut |name, value| {
+                    arguments.insert(name.to_owned(), json(value));
+                });
+                (op.name(), arguments)
+            }
+            (None, Some(op)) => parent_call(op),
+            (None, None) => ("?", Map::new()),
+        }
+    }
+}
+
+fn lane(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Parent => "parent",
+        Lane::Outer => "outer",
+        Lane::Inner => "inner",
+    }
+}
+
+fn parent_call(op: &ParentOp) -> (&'static str, Map<String, Value>) {
+    let mut arguments = Map::new();
+    let mut put = |name: &str, value: Value| {
+        arguments.insert(name.to_owned(), value);
+    };
+    let name = match op {
+        ParentOp::CreateCgroup { paths } => {
+            put("paths", json!(paths.0));
+            "CreateCgroup"
+        }
+        ParentOp::ApplyLimits { limits } => {
+            let writes = limits
+                .writes
+                .iter()
+                .map(|write| json!(format!("{}={}", write.file.display(), write.value)));
+            put("writes", writes.collect());
+            put("device_program", json!(limits.device_program.is_some()));
+            "ApplyLimits"
+        }
+        ParentOp::IdMaps { uid_map, gid_map } => {
+            put("uid_map", json!(uid_map.trim_end()));
+            put("gid_map", json!(gid_map.trim_end()));
+            "IdMaps"
+        }
+        ParentOp::AttachCgroup { .. } => "AttachCgroup",
+        ParentOp::SaveState => "SaveState",
+    };
+    (name, arguments)
+}
+
+/// The shortest text that is still unambiguous to a reader.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() || text.contains([' ', '\n', '"', ',']) => {
+            format!("{text:?}")
+        }
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(plain).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("{name}:{}", plain(value)))
+                .collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Makes a JSON value of whatever a field shows.
+fn json(field: &dyn Show) -> Value {
+    let mut collector = Collector {
+        open: vec![Vec::new()],
+    };
+    field.show(&mut collector);
+    collector
+        .open
+        .pop()
+        .and_then(|mut values| values.pop())
+        .unwrap_or(Value::Null)
+}
+
+struct Collector {
+    /// The values of each list that is not ended yet, outermost first.
+    open: Vec<Vec<Value>>,
+}
+
+impl Collector {
+    fn put(&mut self, value: Value) {
+        if let Some(list) = self.open.last_mut() {
+            list.push(value);
+        }
+    }
+}
+
+impl Visitor for Collector {
+    fn int(&mut self, value: i128) {
+        let number = i64::try_from(value)
+            .map(Value::from)
+            .or_else(|_| u64::try_from(value).map(Value::from));
+        self.put(number.unwrap_or_else(|_| Value::String(value.to_string())));
+    }
+    fn flag(&mut self, value: bool) {
+        self.put(Value::Bool(value));
+    }
+    fn text(&mut self, value: &[u8]) {
+        self.put(Value::String(String::from_utf8_lossy(value).into_owned()));
+    }
+    fn blob(&mut self, length: usize) {
+        self.put(Value::String(format!("{length} bytes")));
+    }
+    fn begin(&mut self) {
+        self.open.push(Vec::new());
+    }
+    fn end(&mut self) {
+        let list = self.open.pop().unwrap_or_default();
+        self.put(Value::Array(list));
+    }
+}

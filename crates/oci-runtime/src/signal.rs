@@ -1,0 +1,65 @@
+//! `kill`: a signal for the container's first process, and for no other one that may have got its pid.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use crate::error::{Cause, Error, Result};
+use crate::state::{State, StateRoot, Status, start_time};
+use crate::sys;
+
+/// Sends `signal` to the first process of a container; 0 only looks whether it is there.
+///
+/// # Errors
+/// There is no such container, or it does not run.
+pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
+    let directory = root.open(id)?;
+    let state = directory
+        .load()?
+        .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+    let not_running = |status: Status| {
+        Error::from(Cause::NotRunning {
+            id: id.to_owned(),
+            status: status.as_str(),
+        })
+    };
+    match state.status(&directory) {
+        status @ (Status::Stopped | Status::Creating) => Err(not_running(status)),
+        Status::Created | Status::Running | Status::Paused => {
+            let pidfd = open(&state)?.ok_or_else(|| not_running(Status::Stopped))?;
+            match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
+                Err(Errno::ESRCH) => Err(not_running(Status::Stopped)),
+                Err(errno) => Err(Error::call(
+                    "pidfd_send_signal",
+                    format!("{}, {signal}", state.init_process_pid),
+                    errno,
+                )),
+                Ok(()) => Ok(()),
+            }
+        }
+    }
+}
+
+/// Sends SIGKILL to every process in the container's cgroup. A container that has none left is no error.
+///
+/// # Errors
+/// There is no such container, or its cgroup cannot be used.
+pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
+    let directory = root.open(id)?;
+    let state = directory
+        .load()?
+        .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+    Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?)
+}
+
+/// A handle on the first process; `None` when it has ended. The start time is compared while the handle is held, so
+/// what it means cannot change any more.
+pub(crate) fn open(state: &State) -> Result<Option<OwnedFd>> {
+    let pid = state.init_process_pid;
+    let pidfd = match sys::pidfd_open(pid) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::ESRCH) => return Ok(None),
+        Err(errno) => return Err(Error::call("pidfd_open", pid.to_string(), errno)),
+    };
+    Ok((start_time(pid) == Some(state.init_process_start)).then_some(pidfd))
+}

@@ -1,0 +1,154 @@
+//! What is kept of a container between commands: one directory below the state root, named by its id.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `state.json` | [`State`]; replaced as a whole, so a reader never sees half of it |
+//! | `config.json` | the configuration that the container was created with; the bundle's may change |
+//! | `exec.fifo` | the gate that `start` opens; it is there until then |
+//! | `report.fifo` | where the first process tells `start` why the payload did not run |
+//!
+//! The directory comes into being before anything else does and goes last, so whatever a killed command leaves can be found
+//! and deleted. Its lock belongs to the command that changes the container.
+
+mod directory;
+mod process;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use oci_runtime_cgroups::Paths;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Described;
+
+pub(crate) use directory::StateDirectory;
+pub use directory::StateRoot;
+pub(crate) use process::start_time;
+
+/// The contents of `state.json`. Names that other programs look for are runc's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The container's id.
+    pub id: String,
+    /// Pid of the first process in the runtime's pid namespace; 0 while there is none.
+    pub init_process_pid: i32,
+    /// When it started, in clock ticks after boot (field 22 of proc_pid_stat(5)): a pid alone may be another process's by now.
+    pub init_process_start: u64,
+    /// When the container was created, RFC 3339.
+    pub created: String,
+    /// `ociVersion` of the configuration.
+    pub oci_version: String,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the root filesystem.
+    pub rootfs: PathBuf,
+    /// User id of the creator.
+    pub owner: u32,
+    /// The configuration's annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// The container's directory in each cgroup hierarchy.
+    pub cgroup_paths: Paths,
+    /// `CLONE_NEW*` flags of the namespaces that the configuration names.
+    pub namespaces: u64,
+    /// What the first process still has to do after the gate, to explain a failure of it.
+    pub after_gate: Vec<Described>,
+}
+
+/// Where a container is in its life (runtime.md, "State").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// `create` is at work, or was killed at it.
+    Creating,
+    /// Set up; the program waits for `start`.
+    Created,
+    /// The program runs.
+    Running,
+    /// The program is frozen.
+    Paused,
+    /// The program has ended.
+    Stopped,
+}
+
+impl Status {
+    /// The specification's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Creating => "creating",
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Stopped => "stopped",
+        }
+    }
+}
+
+/// What is known of a container, as `state` prints it (runtime.md, "State").
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// Version of the specification that the configuration follows.
+    pub oci_version: String,
+    /// Its id.
+    pub id: String,
+    /// Pid of its first process; 0 when there is none.
+    pub pid: i32,
+    /// Where it is in its life.
+    #[serde(serialize_with = "status")]
+    pub status: Status,
+    /// Absolute path of the bundle.
+    pub bundle: PathBuf,
+    /// Absolute path of the root filesystem.
+    pub rootfs: PathBuf,
+    /// When it was created, RFC 3339.
+    pub created: String,
+    /// The configuration's annotations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Name of the user who created it, `#uid` without one; empty where it was not asked for.
+    pub owner: String,
+    /// User id of the creator.
+    #[serde(skip)]
+    pub owner_uid: u32,
+}
+
+fn status<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(status.as_str())
+}
+
+impl State {
+    /// The container as it is now.
+    pub(crate) fn look(&self, directory: &StateDirectory) -> Container {
+        let status = self.status(directory);
+        let gone = matches!(status, Status::Stopped | Status::Creating);
+        Container {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            pid: if gone { 0 } else { self.init_process_pid },
+            status,
+            bundle: self.bundle.clone(),
+            rootfs: self.rootfs.clone(),
+            created: self.created.clone(),
+            annotations: self.annotations.clone(),
+            owner: String::new(),
+            owner_uid: self.owner,
+        }
+    }
+
+    /// Where the container is in its life, by what the kernel says.
+    pub(crate) fn status(&self, directory: &StateDirectory) -> Status {
+        if self.init_process_pid == 0 {
+            return Status::Creating;
+        }
+        if !process::lives(self.init_process_pid, self.init_process_start) {
+            return Status::Stopped;
+        }
+        if directory.has_gate() {
+            return Status::Created;
+        }
+        match oci_runtime_cgroups::is_frozen(&self.cgroup_paths) {
+            Ok(true) => Status::Paused,
+            // Without a freezer nothing can be paused.
+            Ok(false) | Err(_) => Status::Running,
+        }
+    }
+}

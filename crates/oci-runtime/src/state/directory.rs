@@ -1,0 +1,354 @@
+//! The directory of one container, and the root that holds all of them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use super::State;
+use crate::error::{Cause, Error, Result};
+
+/// The directory below which every container has its own.
+#[derive(Debug, Clone)]
+pub struct StateRoot(PathBuf);
+
+impl StateRoot {
+    /// The root at `path`, which is made when the first container is.
+    pub fn new(path: impl Into<PathBuf>) -> StateRoot {
+        StateRoot(path.into())
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory of a new container and locks it.
+    pub(crate) fn create(&self, id: &str) -> Result<StateDirectory> {
+        let path = self.path_of(id)?;
+        self.make()?;
+        match DirBuilder::new().mode(0o711).create(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Cause::Exists { id: id.to_owned() }.into());
+            }
+            Err(error) => return Err(Error::file("make the state directory", &path, error)),
+        }
+        let mut directory = StateDirectory {
+            path,
+            id: id.to_owned(),
+            lock: None,
+        };
+        directory.lock()?;
+        Ok(directory)
+    }
+
+    /// The directory of a container that exists, not locked.
+    pub(crate) fn open(&self, id: &str) -> Result<StateDirectory> {
+        let path = self.path_of(id)?;
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Ok(StateDirectory {
+                path,
+                id: id.to_owned(),
+                lock: None,
+            }),
+            Ok(_) => Err(Cause::NotFound { id: id.to_owned() }.into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(Cause::NotFound { id: id.to_owned() }.into())
+            }
+            Err(error) => Err(Error::file("open the state directory", &path, error)),
+        }
+    }
+
+    /// The ids of all containers, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.0) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::file("list the state root", &self.0, error)),
+        };
+        let mut ids: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| check_id(name).is_ok())
+            .collect();
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Judges an id by its form alone.
+    pub(crate) fn check(&self, id: &str) -> Result<()> {
+        check_id(id).map_err(|reason| {
+            Cause::Id {
+                id: id.to_owned(),
+                reason,
+            }
+            .into()
+        })
+    }
+
+    fn path_of(&self, id: &str) -> Result<PathBuf> {
+        self.check(id)?;
+        Ok(self.0.join(id))
+    }
+
+    /// Makes the root if it is missing. One that others can write to would let them plant states.
+    fn make(&self) -> Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+            .map_err(|error| Error::file("make the state root", &self.0, error))?;
+        let found = self
+            .0
+            .metadata()
+            .map_err(|error| Error::file("look at the state root", &self.0, error))?;
+        let sticky = found.mode() & 0o1000 != 0;
+        if found.mode() & 0o022 != 0 && !sticky {
+            let error = io::Error::other("others may write to it");
+            return Err(Error::file("use the state root", &self.0, error));
+        }
+        Ok(())
+    }
+}
+
+/// Ids become file names and parts of messages: `[A-Za-z0-9_+.-]`, as runc has it, at most 255 of them.
+fn check_id(id: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+.-".contains(&byte);
+    match id {
+        "" => Err("it is empty"),
+        "." | ".." => Err("it is the name of a directory"),
+        _ if id.len() > 255 => Err("it is longer than a file name may be"),
+        _ if id.starts_with('-') => Err("it begins like an option"),
+        _ if !id.bytes().all(allowed) => Err("only letters, digits and _ + . - are allowed"),
+        _ => Ok(()),
+    }
+}
+
+/// The directory of one container; locked where a command changes the container.
+#[derive(Debug)]
+pub(crate) struct StateDirectory {
+    path: PathBuf,
+    id: String,
+    lock: Option<Flock<File>>,
+}
+
+/// How long a command waits for another one to finish with the container.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl StateDirectory {
+    /// Waits for the lock. The container may be gone by the time we have it.
+    pub(crate) fn lock(&mut self) -> Result<()> {
+        let file = File::open(&self.path).map_err(|error| self.vanished(error))?;
+        let lock = self.wait_for(file)?;
+        let linked = self.path.metadata().map_err(|error| self.vanished(error))?;
+        let locked = lock.metadata().map_err(|error| self.vanished(error))?;
+        if (linked.dev(), linked.ino()) != (locked.dev(), locked.ino()) {
+            return Err(Cause::NotFound {
+                id: self.id.clone(),
+            }
+            .into());
+        }
+        self.lock = Some(lock);
+        Ok(())
+    }
+
+    fn wait_for(&self, mut file: File) -> Result<Flock<File>> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((same, nix::errno::Errno::EWOULDBLOCK)) if Instant::now() < end => {
+                    file = same;
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err((_, errno)) => {
+                    let action = "another command works on the container, wait for the lock of";
+                    return Err(Error::file(action, &self.path, errno.into()));
+                }
+            }
+        }
+    }
+
+    fn vanished(&self, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => Cause::NotFound {
+                id: self.id.clone(),
+            }
+            .into(),
+            _ => Error::file("open the state directory", &self.path, error),
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads `state.json`; `None` when there is none yet.
+    pub(crate) fn load(&self) -> Result<Option<State>> {
+        let path = self.path.join(STATE);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                Cause::Damaged {
+                    path,
+                    reason: error.to_string(),
+                }
+                .into()
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::file("read", &path, error)),
+        }
+    }
+
+    /// Replaces `state.json`.
+    pub(crate) fn save(&self, state: &State) -> Result<()> {
+        let path = self.path.join(STATE);
+        let bytes = serde_json::to_vec(state)
+            .map_err(|error| Error::file("write", &path, io::Error::other(error)))?;
+        let new = self.path.join(".state.json");
+        write_new(&new, &bytes)?;
+        fs::rename(&new, &path).map_err(|error| Error::file("replace", &path, error))
+    }
+
+    /// Keeps the configuration as it was.
+    pub(crate) fn save_config(&self, bytes: &[u8]) -> Result<()> {
+        write_new(&self.path.join(CONFIG), bytes)
+    }
+
+    /// The configuration that the container was created with.
+    pub(crate) fn load_config(&self) -> Result<Vec<u8>> {
+        let path = self.path.join(CONFIG);
+        fs::read(&path).map_err(|error| Error::file("read", &path, error))
+    }
+
+    /// Path of the kept configuration.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// Makes the two FIFOs between the first process and `start`.
+    pub(crate) fn make_gate(&self) -> Result<()> {
+        for name in [GATE, GATE_REPORT] {
+            let path = self.path.join(name);
+            mkfifo(&path, Mode::from_bits_truncate(0o600))
+                .map_err(|errno| Error::file("make the FIFO", &path, errno.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the gate is still closed.
+    pub(crate) fn has_gate(&self) -> bool {
+        self.path.join(GATE).symlink_metadata().is_ok()
+    }
+
+    /// The gate for the first process: both ends, so that it never reads as closed.
+    pub(crate) fn open_gate(&self) -> Result<OwnedFd> {
+        self.open_fifo(GATE, OpenOptions::new().read(true).write(true))
+    }
+
+    /// The other FIFO for the first process: it must be able to open it without a reader.
+    pub(crate) fn open_gate_report(&self) -> Result<OwnedFd> {
+        self.open_fifo(GATE_REPORT, OpenOptions::new().read(true).write(true))
+    }
+
+    /// The gate for `start`; `None` when nobody waits behind it.
+    pub(crate) fn open_gate_writer(&self) -> Result<Option<File>> {
+        let path = self.path.join(GATE);
+        match OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+        {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+            Err(error) => Err(Error::file("open the FIFO", &path, error)),
+        }
+    }
+
+    /// The other FIFO for `start`, not blocking.
+    pub(crate) fn open_report_reader(&self) -> Result<OwnedFd> {
+        self.open_fifo(
+            GATE_REPORT,
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK),
+        )
+    }
+
+    fn open_fifo(&self, name: &str, options: &OpenOptions) -> Result<OwnedFd> {
+        let path = self.path.join(name);
+        let file = options
+            .open(&path)
+            .map_err(|error| Error::file("open the FIFO", &path, error))?;
+        Ok(file.into())
+    }
+
+    /// The gate is open: what is left of it goes.
+    pub(crate) fn remove_gate(&self) -> Result<()> {
+        for name in [GATE, GATE_REPORT] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::file("remove the FIFO", &path, error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directory with the files that we put there, and nothing else: never what somebody mounted there.
+    pub(crate) fn remove(&self) -> Result<()> {
+        for name in [GATE, GATE_REPORT, CONFIG, ".state.json", STATE] {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &path, error));
+                }
+                _ => {}
+            }
+        }
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::file("remove the state directory", &self.path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const STATE: &str = "state.json";
+const CONFIG: &str = "config.json";
+const GATE: &str = "exec.fifo";
+const GATE_REPORT: &str = "report.fifo";
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| Error::file("write", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_checked_by_their_form() {
+        for good in ["a", "A-b_c+d.e", "0", "a".repeat(255).as_str(), ".a", "..a"] {
+            assert_eq!(check_id(good), Ok(()), "{good}");
+        }
+        let long = "a".repeat(256);
+        for bad in [
+            "", ".", "..", "a/b", "../x", "/", "a\0b", "a\nb", "-a", "ü", "a b", &long,
+        ] {
+            assert!(check_id(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The few system calls that no crate of ours wraps, as safe functions with the kernel's names.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+
+/// memfd_create(2).
+pub(crate) fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd, Errno> {
+    // SAFETY: `name` is a string with a NUL that lives through the call.
+    owned(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) })
+}
+
+/// Seals a memfd against every change, and against further seals.
+pub(crate) fn seal(memfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: plain numbers.
+    Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
+/// open_tree(2) of an open directory: a detached, recursive clone of the mount tree there.
+pub(crate) fn open_tree_clone(directory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let flags = libc::OPEN_TREE_CLONE
+        | libc::OPEN_TREE_CLOEXEC
+        | (libc::AT_EMPTY_PATH | libc::AT_RECURSIVE) as libc::c_uint;
+    // SAFETY: the path is a string with a NUL.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_open_tree,
+            directory.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+        )
+    })
+}
+
+/// pidfd_open(2). Only for a pid that cannot have been reused: a child's, or one whose identity is verified afterwards.
+pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// pidfd_send_signal(2).
+pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+    let information = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is what kill(2) would make itself.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            information,
+            0,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// The kind of a namespace fd as its `CLONE_NEW*` flag (ioctl_nsfs(2), `NS_GET_NSTYPE`).
+pub(crate) fn namespace_type(namespace: BorrowedFd<'_>) -> Result<u64, Errno> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the request takes no argument.
+    let kind = Errno::result(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) })?;
+    Ok(u64::from(kind.cast_unsigned()))
+}
+
+fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {
+    let fd = Errno::result(result)?;
+    // SAFETY: the call has just made this fd, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}

@@ -1,0 +1,245 @@
+//! The front end: a profile becomes typed rules, each name of an action, operator or architecture a value, or an
+//! error that says where it stands. Nothing here knows of instructions.
+
+use crate::action::{Action, EPERM, MAX_ERRNO};
+use crate::arch::Arch;
+use crate::error::{Error, ErrorKind, Warning, WarningKind};
+use crate::flags::{self, FilterFlags};
+use crate::profile::{Profile, Syscall, SyscallArg};
+use crate::syscalls::{self, Syscall as Known};
+
+/// A profile, understood.
+pub(crate) struct Rules<'p> {
+    pub(crate) default: Action,
+    /// The architectures to serve, the native one first, none twice.
+    pub(crate) archs: Vec<Arch>,
+    pub(crate) flags: FilterFlags,
+    /// In the order of the profile.
+    pub(crate) entries: Vec<Entry<'p>>,
+}
+
+/// One entry of `syscalls`.
+pub(crate) struct Entry<'p> {
+    pub(crate) action: Action,
+    /// A call matches if all conditions of one of these hold. A single empty one matches every call.
+    pub(crate) alternatives: Vec<Vec<Condition>>,
+    /// The calls, with the position of each in `names`.
+    pub(crate) calls: Vec<(usize, &'p str, Known)>,
+    /// Position in `syscalls`.
+    pub(crate) index: usize,
+    /// Whether the action is the default anyway. Such an entry only counts as a mention of its calls.
+    pub(crate) redundant: bool,
+}
+
+/// A comparison of one argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Condition {
+    pub(crate) arg: u8,
+    pub(crate) op: Op,
+    pub(crate) value: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Op {
+    Ne,
+    Lt,
+    Le,
+    Eq,
+    Ge,
+    Gt,
+    /// The bits of the mask equal those of the value.
+    MaskedEq(u64),
+}
+
+/// The names of the operators in profiles; the mask is a placeholder.
+const OPERATORS: &[(&str, Op)] = &[
+    ("SCMP_CMP_NE", Op::Ne),
+    ("SCMP_CMP_LT", Op::Lt),
+    ("SCMP_CMP_LE", Op::Le),
+    ("SCMP_CMP_EQ", Op::Eq),
+    ("SCMP_CMP_GE", Op::Ge),
+    ("SCMP_CMP_GT", Op::Gt),
+    ("SCMP_CMP_MASKED_EQ", Op::MaskedEq(u64::MAX)),
+];
+
+/// The operators a profile may use.
+pub fn operator_names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, _)| *name)
+}
+
+impl Entry<'_> {
+    pub(crate) fn is_unconditional(&self) -> bool {
+        self.alternatives.iter().any(Vec::is_empty)
+    }
+
+    pub(crate) fn pointer(&self, name: usize) -> String {
+        format!("/syscalls/{}/names/{name}", self.index)
+    }
+}
+
+/// Reads a profile.
+pub(crate) fn read<'p>(
+    profile: &'p Profile<'_>,
+    native: Arch,
+    warnings: &mut Vec<Warning>,
+) -> Result<Rules<'p>, Error> {
+    let default = default_action(profile)?;
+    let archs = architectures(profile, native, warnings)?;
+    let mut entries = Vec::with_capacity(profile.syscalls.len());
+    for (index, syscall) in profile.syscalls.iter().enumerate() {
+        entries.push(entry(syscall, index, default, warnings)?);
+    }
+    let notifies = entries
+        .iter()
+        .any(|entry| entry.action == Action::Notify && !entry.calls.is_empty());
+    let flags = flags::read(profile, notifies, warnings)?;
+    Ok(Rules {
+        default,
+        archs,
+        flags,
+        entries,
+    })
+}
+
+fn default_action(profile: &Profile<'_>) -> Result<Action, Error> {
+    const POINTER: &str = "/defaultAction";
+    let name = profile
+        .default_action
+        .as_deref()
+        .ok_or_else(|| Error::new(POINTER, ErrorKind::NoDefaultAction))?;
+    let action = action(name, profile.default_errno_ret).map_err(|(errno, kind)| {
+        Error::new(if errno { "/defaultErrnoRet" } else { POINTER }, kind)
+    })?;
+    if action == Action::Notify {
+        return Err(Error::new(POINTER, ErrorKind::NotifyByDefault));
+    }
+    Ok(action)
+}
+
+/// An action with its data; the error says whether the data is to blame.
+fn action(name: &str, errno: Option<u32>) -> Result<Action, (bool, ErrorKind)> {
+    let action = Action::from_name(name)
+        .ok_or_else(|| (false, ErrorKind::UnknownAction(name.to_owned())))?;
+    let value = errno.unwrap_or(EPERM.into());
+    let data = |limit: u16| match u16::try_from(value) {
+        Ok(data) if data <= limit => Ok(data),
+        _ => Err((true, ErrorKind::ErrnoTooLarge { value, limit })),
+    };
+    match action {
+        Action::Errno(_) => data(MAX_ERRNO).map(Action::Errno),
+        Action::Trace(_) => data(u16::MAX).map(Action::Trace),
+        _ if errno.is_some() => Err((true, ErrorKind::ErrnoNotTaken(action))),
+        _ => Ok(action),
+    }
+}
+
+fn architectures(
+    profile: &Profile<'_>,
+    native: Arch,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Arch>, Error> {
+    let mut archs = vec![native];
+    for (index, name) in profile.architectures.iter().enumerate() {
+        let pointer = || format!("/architectures/{index}");
+        let Some(arch) = Arch::from_name(name) else {
+            return Err(Error::new(
+                pointer(),
+                ErrorKind::UnknownArchitecture(name.to_string()),
+            ));
+        };
+        if arch.is_big_endian() != native.is_big_endian() {
+            warnings.push(Warning {
+                pointer: pointer(),
+                kind: WarningKind::ForeignByteOrder(arch),
+            });
+        } else if !archs.contains(&arch) {
+            archs.push(arch);
+        }
+    }
+    Ok(archs)
+}
+
+fn entry<'p>(
+    syscall: &'p Syscall<'_>,
+    index: usize,
+    default: Action,
+    warnings: &mut Vec<Warning>,
+) -> Result<Entry<'p>, Error> {
+    let action = action(&syscall.action, syscall.errno_ret).map_err(|(errno, kind)| {
+        Error::new(
+            format!(
+                "/syscalls/{index}/{}",
+                if errno { "errnoRet" } else { "action" }
+            ),
+            kind,
+        )
+    })?;
+    let alternatives = alternatives(&syscall.args, index)?;
+    let redundant = action == default;
+    let mut entry = Entry {
+        action,
+        alternatives,
+        calls: Vec::with_capacity(syscall.names.len()),
+        index,
+        redundant,
+    };
+    for (position, name) in syscall.names.iter().enumerate() {
+        let name: &str = name;
+        match (name, syscalls::find(name)) {
+            ("", _) => return Err(Error::new(entry.pointer(position), ErrorKind::EmptyName)),
+            ("write", _) if action == Action::Notify => {
+                return Err(Error::new(
+                    entry.pointer(position),
+                    ErrorKind::NotifyOnWrite,
+                ));
+            }
+            (_, Some(known)) => entry.calls.push((position, name, known)),
+            (_, None) => warnings.push(Warning {
+                pointer: entry.pointer(position),
+                kind: WarningKind::UnknownSyscall(name.to_owned()),
+            }),
+        }
+    }
+    Ok(entry)
+}
+
+/// Conditions on different arguments must all hold. If an argument occurs twice, each condition stands alone and one
+/// is enough: so runc reads such rules, for profiles from the time when its rules could have one condition only.
+fn alternatives(args: &[SyscallArg<'_>], entry: usize) -> Result<Vec<Vec<Condition>>, Error> {
+    let mut conditions = Vec::with_capacity(args.len());
+    for (index, arg) in args.iter().enumerate() {
+        conditions.push(condition(arg).map_err(|(field, kind)| {
+            Error::new(format!("/syscalls/{entry}/args/{index}/{field}"), kind)
+        })?);
+    }
+    conditions.sort_by_key(|condition| condition.arg);
+    let repeated = conditions.windows(2).any(|pair| pair[0].arg == pair[1].arg);
+    if repeated {
+        return Ok(conditions
+            .into_iter()
+            .map(|condition| vec![condition])
+            .collect());
+    }
+    Ok(vec![conditions])
+}
+
+fn condition(arg: &SyscallArg<'_>) -> Result<Condition, (&'static str, ErrorKind)> {
+    let index = u8::try_from(arg.index).ok().filter(|index| *index < 6);
+    let index = index.ok_or(("index", ErrorKind::NoSuchArgument(arg.index)))?;
+    let op = OPERATORS
+        .iter()
+        .find(|(name, _)| **name == *arg.op)
+        .map(|(_, op)| *op);
+    match op.ok_or_else(|| ("op", ErrorKind::UnknownOperator(arg.op.to_string())))? {
+        Op::MaskedEq(_) => Ok(Condition {
+            arg: index,
+            op: Op::MaskedEq(arg.value),
+            value: arg.value_two & arg.value,
+        }),
+        op => Ok(Condition {
+            arg: index,
+            op,
+            value: arg.value,
+        }),
+    }
+}

@@ -1,0 +1,261 @@
+//! The contenders: where each is found, its bundles, and the command lines of its verbs. A runtime is told everything
+//! by `--root` and `--bundle`; `limit` gets on its command line what the others read from config.json.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::config::config;
+use super::host::{Host, PARENT};
+use crate::command::{check, read};
+use crate::error::{Result, io_error};
+use crate::{rootfs, workspace};
+
+/// A runtime and its two bundles.
+pub struct Contender {
+    pub name: &'static str,
+    pub version: String,
+    program: PathBuf,
+    /// Its state and bundles; the root file system is shared.
+    directory: PathBuf,
+    rootfs: PathBuf,
+    /// Mount points, for `limit` only.
+    hierarchies: Vec<PathBuf>,
+}
+
+/// What the container runs: something that ends at once, or a process for `exec` to join.
+#[derive(Clone, Copy)]
+pub enum Payload {
+    Ends,
+    Stays,
+}
+
+const ENDS: &[&str] = &["/bin/true"];
+const STAYS: &[&str] = &["/bin/sleep", "100000"];
+
+/// Where a contender is found: in these places in turn; a name without a slash in PATH.
+const FOUND: &[(&str, &[&str])] = &[
+    ("ocirun", &[]),
+    ("crun", &["crun"]),
+    ("runc", &["runc", "/usr/sbin/runc"]),
+    ("youki", &["youki", "/opt/youki/bin/youki"]),
+    ("limit", &[]),
+];
+
+/// Makes root file system and bundles in `directory`, and gives the contenders that are there.
+pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<Contender>> {
+    rootfs::replace(directory)?;
+    let rootfs = directory.join("rootfs");
+    rootfs::make(&rootfs)?;
+    let limit = compile_limit(directory)?;
+    let mut contenders = Vec::new();
+    for (name, places) in FOUND
+        .iter()
+        .filter(|(name, _)| !without.iter().any(|other| other == name))
+    {
+        let program = match *name {
+            "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
+            "limit" => Some(limit.clone()),
+            _ => places.iter().find_map(|place| find(place)),
+        };
+        let Some(program) = program.filter(|program| program.exists()) else {
+            println!("{name}: not found, left out");
+            continue;
+        };
+        let contender = Contender {
+            name,
+            version: String::new(),
+            program,
+            directory: directory.join(name),
+            rootfs: rootfs.clone(),
+            hierarchies: host.hierarchies.clone(),
+        };
+        contender.make_bundles()?;
+        contenders.push(Contender {
+            version: contender.read_version(),
+            ..contender
+        });
+    }
+    Ok(contenders)
+}
+
+/// Removes the containers that any contender may have left in `directory`.
+pub fn remove_all(directory: &Path) {
+    for (name, places) in FOUND.iter().filter(|(name, _)| *name != "limit") {
+        let state = directory.join(name).join("state");
+        let program = match *name {
+            "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
+            _ => places.iter().find_map(|place| find(place)),
+        };
+        for entry in fs::read_dir(&state).into_iter().flatten().flatten() {
+            if let Some(program) = &program {
+                let mut delete = Command::new(program);
+                delete
+                    .arg("--root")
+                    .arg(&state)
+                    .args(["delete", "--force"])
+                    .arg(entry.file_name());
+                // What it cannot remove goes with its cgroup and with the directory.
+                let _ = read(&mut delete);
+            }
+        }
+    }
+}
+
+impl Contender {
+    /// `run`, which returns when the container has ended and is gone.
+    pub fn run(&self) -> Command {
+        match self.is_limit() {
+            true => self.limit("run", ENDS),
+            false => self.runtime("run", |command| {
+                command
+                    .arg("--bundle")
+                    .arg(self.bundle(Payload::Ends))
+                    .arg("bench");
+            }),
+        }
+    }
+
+    /// `create`; the process id is in [`Self::pid_file`] afterwards.
+    pub fn create(&self, payload: Payload) -> Command {
+        match self.is_limit() {
+            true => self.limit("create", args(payload)),
+            false => self.runtime("create", |command| {
+                command
+                    .arg("--bundle")
+                    .arg(self.bundle(payload))
+                    .arg("--pid-file")
+                    .arg(self.pid_file())
+                    .arg("bench");
+            }),
+        }
+    }
+
+    pub fn start(&self) -> Command {
+        match self.is_limit() {
+            true => self.limit("start", ENDS),
+            false => self.runtime("start", |command| {
+                command.arg("bench");
+            }),
+        }
+    }
+
+    pub fn exec(&self) -> Command {
+        match self.is_limit() {
+            true => self.limit("exec", ENDS),
+            false => self.runtime("exec", |command| {
+                command.arg("bench").args(ENDS);
+            }),
+        }
+    }
+
+    pub fn delete(&self) -> Command {
+        match self.is_limit() {
+            true => self.limit("delete", ENDS),
+            false => self.runtime("delete", |command| {
+                command.args(["--force", "bench"]);
+            }),
+        }
+    }
+
+    pub fn pid_file(&self) -> PathBuf {
+        self.directory
+            .join(if self.is_limit() { "state/pid" } else { "pid" })
+    }
+
+    /// What the last program that was measured said on its standard error.
+    pub fn messages(&self) -> PathBuf {
+        self.directory.join("messages")
+    }
+
+    fn is_limit(&self) -> bool {
+        self.name == "limit"
+    }
+
+    fn runtime(&self, verb: &str, arguments: impl FnOnce(&mut Command)) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--root")
+            .arg(self.directory.join("state"))
+            .arg(verb);
+        arguments(&mut command);
+        command
+    }
+
+    fn limit(&self, verb: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg(verb)
+            .arg(self.directory.join("state"))
+            .arg(&self.rootfs)
+            .arg(self.cgroup());
+        command.args(&self.hierarchies).arg("--").args(args);
+        command
+    }
+
+    fn bundle(&self, payload: Payload) -> PathBuf {
+        self.directory.join(match payload {
+            Payload::Ends => "ends",
+            Payload::Stays => "stays",
+        })
+    }
+
+    fn cgroup(&self) -> String {
+        format!("{PARENT}/{}", self.name)
+    }
+
+    fn make_bundles(&self) -> Result<()> {
+        rootfs::replace(&self.directory.join("state"))?;
+        for payload in [Payload::Ends, Payload::Stays] {
+            let bundle = self.bundle(payload);
+            rootfs::replace(&bundle)?;
+            let file = bundle.join("config.json");
+            let text = config(&self.rootfs, &self.cgroup(), args(payload));
+            fs::write(&file, text).map_err(io_error("write", &file))?;
+        }
+        Ok(())
+    }
+
+    /// `crun version 1.8.1` -> `1.8.1`
+    fn read_version(&self) -> String {
+        if self.is_limit() {
+            return String::new();
+        }
+        let text = read(Command::new(&self.program).arg("--version")).unwrap_or_default();
+        text.lines()
+            .next()
+            .and_then(|line| line.split(' ').next_back())
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+fn args(payload: Payload) -> &'static [&'static str] {
+    match payload {
+        Payload::Ends => ENDS,
+        Payload::Stays => STAYS,
+    }
+}
+
+fn find(place: &str) -> Option<PathBuf> {
+    if place.contains('/') {
+        return Some(PathBuf::from(place)).filter(|path| path.exists());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(place))
+        .find(|path| path.exists())
+}
+
+fn compile_limit(directory: &Path) -> Result<PathBuf> {
+    const FLAGS: &str = "-O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-stack-protector -fno-pie -no-pie";
+    let program = directory.join("limit-program");
+    let source = workspace::root().join("integration/limit/limit.c");
+    check(
+        Command::new("gcc")
+            .args(FLAGS.split(' '))
+            .arg(source)
+            .arg("-o")
+            .arg(&program),
+    )?;
+    Ok(program)
+}

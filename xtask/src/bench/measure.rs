@@ -1,0 +1,257 @@
+//! The measurements. What is timed is a program from `posix_spawn` to `wait`, by CLOCK_MONOTONIC, with its output to
+//! /dev/null and nothing else done in between. The bench is the subreaper of the containers, as an engine's shim is, so
+//! the end of a container is waited for, not polled.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::contender::{Contender, Payload};
+use crate::command::{line, spawn_error};
+use crate::error::{Error, Result, io_error};
+
+/// What is measured, in the order of the report.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Subject {
+    Run,
+    Lifecycle,
+    Exec,
+    Memory,
+}
+
+/// Results by contender, in their order.
+pub enum Table {
+    /// Seconds: for every contender the rounds, all of the same number.
+    Times {
+        subject: Subject,
+        columns: Vec<Vec<f64>>,
+    },
+    /// Of the waiting first process.
+    Memory(Vec<Memory>),
+}
+
+/// Bytes.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// The most that was resident (VmHWM in proc_pid_status(5)).
+    pub peak: u64,
+    /// What is resident, shared pages counted in parts (Pss in proc_pid_smaps(5)).
+    pub proportional: u64,
+}
+
+/// Not counted: caches fill, the kernel allocates.
+const WARM_UP: usize = 3;
+
+pub fn measure(
+    subject: Subject,
+    contenders: &[Contender],
+    rounds: usize,
+    pause: Duration,
+) -> Result<Table> {
+    let once: fn(&Contender) -> Result<Duration> = match subject {
+        Subject::Run => |contender| time(contender, contender.run()),
+        Subject::Lifecycle => lifecycle,
+        Subject::Exec => |contender| time(contender, contender.exec()),
+        Subject::Memory => {
+            return Ok(Table::Memory(
+                contenders.iter().map(memory).collect::<Result<_>>()?,
+            ));
+        }
+    };
+    if subject == Subject::Exec {
+        for contender in contenders {
+            time(contender, contender.create(Payload::Stays))?;
+            time(contender, contender.start())?;
+        }
+    }
+    let columns = in_rounds(once, contenders, rounds, pause);
+    if subject == Subject::Exec {
+        for contender in contenders {
+            end(contender)?;
+        }
+    }
+    Ok(Table::Times {
+        subject,
+        columns: columns?,
+    })
+}
+
+/// Every contender once a round, each round in another order.
+fn in_rounds(
+    once: fn(&Contender) -> Result<Duration>,
+    contenders: &[Contender],
+    rounds: usize,
+    pause: Duration,
+) -> Result<Vec<Vec<f64>>> {
+    let mut columns = vec![Vec::with_capacity(rounds); contenders.len()];
+    let mut order: Vec<usize> = (0..contenders.len()).collect();
+    let mut random = 0x9e37_79b9_7f4a_7c15;
+    for round in 0..rounds + WARM_UP {
+        shuffle(&mut order, &mut random);
+        for index in order.iter().copied() {
+            let took = once(&contenders[index])?;
+            if round >= WARM_UP {
+                columns[index].push(took.as_secs_f64());
+            }
+            reap_strays();
+            std::thread::sleep(pause);
+        }
+    }
+    Ok(columns)
+}
+
+/// Takes a contender through everything once, to see that it can.
+pub fn try_out(contender: &Contender) -> Result<()> {
+    nix::sys::prctl::set_child_subreaper(true).map_err(|errno| Error::Errno {
+        call: "PR_SET_CHILD_SUBREAPER",
+        errno,
+    })?;
+    time(contender, contender.run())?;
+    lifecycle(contender)?;
+    memory(contender)?;
+    Ok(())
+}
+
+/// create, start and delete; what the program itself takes in between is not counted.
+fn lifecycle(contender: &Contender) -> Result<Duration> {
+    let created = time(contender, contender.create(Payload::Ends))?;
+    let pid = pid(contender)?;
+    let started = time(contender, contender.start())?;
+    wait_for(pid)?;
+    Ok(created + started + time(contender, contender.delete())?)
+}
+
+/// Creates a container and looks at its first process.
+fn memory(contender: &Contender) -> Result<Memory> {
+    time(contender, contender.create(Payload::Stays))?;
+    let pid = pid(contender)?;
+    let peak = kilobytes(pid, "status", "VmHWM:");
+    let proportional = kilobytes(pid, "smaps_rollup", "Pss:");
+    end(contender)?;
+    Ok(Memory {
+        peak: peak? * 1024,
+        proportional: proportional? * 1024,
+    })
+}
+
+/// Ends and removes the container.
+fn end(contender: &Contender) -> Result<()> {
+    let pid = pid(contender)?;
+    // It is our child, so this pid is nobody else's.
+    let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+    wait_for(pid)?;
+    time(contender, contender.delete()).map(drop)
+}
+
+/// How long the program takes. What it says goes to a file, which is read only when it fails: a pipe would stay open as
+/// long as the container.
+fn time(contender: &Contender, command: Command) -> Result<Duration> {
+    measured(command, &contender.messages())
+}
+
+fn measured(mut command: Command, messages: &Path) -> Result<Duration> {
+    let file = fs::File::create(messages).map_err(io_error("make", messages))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(file);
+    let start = Instant::now();
+    let status = command.status();
+    let took = start.elapsed();
+    let status = status.map_err(spawn_error(&command))?;
+    if status.success() {
+        return Ok(took);
+    }
+    let text = fs::read_to_string(messages).map_err(io_error("read", messages))?;
+    let first: Vec<&str> = text.lines().take(3).collect();
+    Err(Error::Failed {
+        command: line(&command),
+        status,
+        output: first.join("\n"),
+    })
+}
+
+fn pid(contender: &Contender) -> Result<Pid> {
+    let path = contender.pid_file();
+    let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
+    let number = text.trim().parse();
+    let number = number.map_err(|_| Error::Unexpected {
+        what: format!("no pid in {}", path.display()),
+        found: text,
+    })?;
+    Ok(Pid::from_raw(number))
+}
+
+fn wait_for(pid: Pid) -> Result<()> {
+    waitpid(pid, None).map(drop).map_err(|errno| Error::Errno {
+        call: "waitpid",
+        errno,
+    })
+}
+
+/// Helpers of a runtime that outlived it are our children now; containers that still run stay.
+fn reap_strays() {
+    while let Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) =
+        waitpid(None, Some(WaitPidFlag::WNOHANG))
+    {}
+}
+
+fn kilobytes(pid: Pid, file: &str, field: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/{file}");
+    let text = fs::read_to_string(&path).map_err(io_error("read", &path))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let value = line
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .and_then(|value| value.parse().ok());
+    value.ok_or_else(|| Error::Unexpected {
+        what: format!("no {field} in {path}"),
+        found: text,
+    })
+}
+
+/// Fisher-Yates with xorshift: the same orders every time.
+fn shuffle(order: &mut [usize], random: &mut u64) {
+    for last in (1..order.len()).rev() {
+        *random ^= *random << 13;
+        *random ^= *random >> 7;
+        *random ^= *random << 17;
+        order.swap(last, (*random % (last as u64 + 1)) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_change_and_lose_nobody() {
+        let mut random = 1;
+        let mut order = vec![0, 1, 2, 3];
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            shuffle(&mut order, &mut random);
+            let mut sorted = order.clone();
+            sorted.sort();
+            assert_eq!(sorted, [0, 1, 2, 3]);
+            seen.insert(order.clone());
+        }
+        assert_eq!(seen.len(), 24);
+    }
+
+    #[test]
+    fn a_program_that_fails_shows_what_it_said() {
+        let messages = std::env::temp_dir().join(format!("xtask-messages-{}", std::process::id()));
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo broken >&2; exit 3"]);
+        let error = measured(command, &messages).unwrap_err().to_string();
+        fs::remove_file(&messages).unwrap();
+        assert!(
+            error.contains("exit status: 3") && error.contains("broken"),
+            "{error}"
+        );
+    }
+}
