@@ -18,6 +18,7 @@
 
 pub mod op;
 pub mod report;
+pub mod show;
 pub mod wire;
 
 /// The program: a static, non-relocatable ELF executable for the target architecture.

@@ -2,14 +2,20 @@
 
 use core::arch::{asm, naked_asm};
 
-/// The entry point: hands the initial stack pointer (argc, argv, envp) to `entry`.
+/// The entry point: hands the initial stack pointer (argc, argv, envp) to `init_entry`.
 ///
 /// # Safety
 /// Called by the kernel only.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {
-    naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "bl {entry}", "brk #1", entry = sym crate::entry)
+    naked_asm!(
+        "mov x29, xzr",
+        "mov x30, xzr",
+        "mov x0, sp",
+        "bl init_entry",
+        "brk #1"
+    )
 }
 
 /// Makes a system call; a negative result is an errno.

@@ -2,14 +2,20 @@
 
 use core::arch::{asm, naked_asm};
 
-/// The entry point: hands the initial stack pointer (argc, argv, envp) to `entry`, on an aligned stack.
+/// The entry point: hands the initial stack pointer (argc, argv, envp) to `init_entry`, on an aligned stack.
 ///
 /// # Safety
 /// Called by the kernel only.
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {
-    naked_asm!("xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {entry}", "ud2", entry = sym crate::entry)
+    naked_asm!(
+        "xor ebp, ebp",
+        "mov rdi, rsp",
+        "and rsp, -16",
+        "call init_entry",
+        "ud2"
+    )
 }
 
 /// Makes a system call; a negative result is an errno.

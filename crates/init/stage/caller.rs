@@ -2,8 +2,8 @@
 
 use crate::op::{NO_SLOT, Namespaces, Slot};
 use crate::report::Part;
+use crate::step::{At, Done, Init, fail};
 use crate::sys;
-use crate::{At, Done, Init, fail};
 use core::ffi::CStr;
 
 /// Writes oom_score_adj; /proc is the caller's here, no container has touched it.

@@ -1,10 +1,12 @@
 //! Steps that give the payload its standard streams: a terminal of its own, or the caller's streams.
 
+use crate::message;
 use crate::op::Slot;
 use crate::report::Part;
 use crate::root::{self, Make};
+use crate::stat;
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
-use crate::{At, Done, Init, fail};
 
 /// Columns and rows.
 #[derive(Clone, Copy)]
@@ -25,7 +27,7 @@ pub fn open(init: &mut Init, slot: Slot, size: Size, mount: bool, uid: u32) -> D
         bind_on_console(init, slave)?;
     }
     let socket = init.fd(slot)?;
-    sys::sendmsg(socket, b"/dev/ptmx", Some(master)).at(Part::Sendmsg)?;
+    message::sendmsg(socket, b"/dev/ptmx", Some(master)).at(Part::Sendmsg)?;
     sys::close(socket);
     sys::close(master);
     sys::ioctl_int(slave, TIOCSCTTY, 0).at(Part::IoctlSctty)?;
@@ -40,8 +42,8 @@ pub fn open(init: &mut Init, slot: Slot, size: Size, mount: bool, uid: u32) -> D
 fn open_master(init: &mut Init) -> Done<Fd> {
     const DEVPTS_SUPER_MAGIC: u64 = 0x1cd1;
     let path = root::open(init, c"dev/pts/ptmx", sys::O_PATH)?;
-    let found = sys::stat(path, c"").at(Part::Stat)?;
-    let magic = sys::fstatfs_magic(path).at(Part::Stat)?;
+    let found = stat::stat(path, c"").at(Part::Stat)?;
+    let magic = stat::fstatfs_magic(path).at(Part::Stat)?;
     sys::close(path);
     if (found.mode & sys::S_IFMT, found.major, found.minor, magic)
         != (sys::S_IFCHR, 5, 2, DEVPTS_SUPER_MAGIC)
@@ -49,7 +51,7 @@ fn open_master(init: &mut Init) -> Done<Fd> {
         return fail(Part::WrongPlace, sys::ENODEV, magic);
     }
     let master = root::open(init, c"dev/pts/ptmx", sys::O_RDWR | sys::O_NOCTTY)?;
-    if sys::fstatfs_magic(master).at(Part::Stat)? != DEVPTS_SUPER_MAGIC {
+    if stat::fstatfs_magic(master).at(Part::Stat)? != DEVPTS_SUPER_MAGIC {
         return fail(Part::WrongPlace, sys::ENODEV, 0);
     }
     Ok(master)
@@ -98,7 +100,7 @@ pub fn stdio(init: &mut Init, slots: [Slot; 3], uid: u32) -> Done {
 
 /// Never /dev/null, which is everybody's; and no matter where the file system has owners of its own ideas.
 fn own(fd: Fd, uid: u32) -> Done {
-    let found = sys::stat(fd, c"").at(Part::Stat)?;
+    let found = stat::stat(fd, c"").at(Part::Stat)?;
     let null = (found.mode & sys::S_IFMT, found.major, found.minor) == (sys::S_IFCHR, 1, 3);
     if null || found.uid == uid {
         return Ok(());

@@ -2,9 +2,9 @@
 
 use crate::op::CapSet;
 use crate::report::Part;
+use crate::step::{At, Done, fail};
 use crate::sys;
 use crate::wire::List;
-use crate::{At, Done, fail};
 use core::ffi::CStr;
 
 /// The most supplementary groups that the kernel takes would need 256 KiB; images and engines use a handful.

@@ -2,8 +2,9 @@
 
 use crate::report::Part;
 use crate::root::{self, Name};
+use crate::stat;
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
-use crate::{At, Done, Init, fail};
 use core::ffi::CStr;
 
 /// A node to be.
@@ -49,7 +50,7 @@ pub fn node(init: &mut Init, path: &CStr, node: Node) -> Done {
 
 /// A node is what its type and number say, not what its name says.
 fn verify(fd: Fd, node: Node) -> Done {
-    let found = sys::stat(fd, c"").at(Part::Stat)?;
+    let found = stat::stat(fd, c"").at(Part::Stat)?;
     let kind = node.mode & sys::S_IFMT;
     let numbered = kind == sys::S_IFCHR || kind == sys::S_IFBLK;
     let same = found.mode & sys::S_IFMT == kind

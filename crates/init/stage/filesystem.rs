@@ -3,9 +3,10 @@
 use crate::op::{MountAttr, Propagation};
 use crate::report::Part;
 use crate::root::{self, Make};
+use crate::stat;
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
 use crate::wire::List;
-use crate::{At, Done, Init, fail};
 use core::ffi::CStr;
 
 /// What to mount.
@@ -78,7 +79,7 @@ fn inherited_mode(point: Fd, new: &New) -> Done<Option<[u8; 6]>> {
     if new.fstype != c"tmpfs" || new.options.iter().any(|(key, _)| key == c"mode") {
         return Ok(None);
     }
-    let mode = sys::stat(point, c"").at(Part::Stat)?.mode & 0o7777;
+    let mode = stat::stat(point, c"").at(Part::Stat)?.mode & 0o7777;
     let digit = |shift: u32| b'0' + ((mode >> shift) & 7) as u8;
     Ok(Some([b'0', digit(9), digit(6), digit(3), digit(0), 0]))
 }

@@ -13,10 +13,13 @@ mod console;
 mod credentials;
 mod devices;
 mod filesystem;
+mod message;
 mod mounts;
 mod payload;
 mod root;
 mod socket;
+mod stat;
+mod step;
 mod sys;
 
 #[allow(dead_code)]
@@ -26,93 +29,17 @@ mod op;
 #[path = "../src/report.rs"]
 mod report;
 #[allow(dead_code)]
+#[path = "../src/show.rs"]
+mod show;
+#[allow(dead_code)]
 #[path = "../src/wire.rs"]
 mod wire;
 
-use op::{MAX_SLOTS, Op, Slot, Step};
-use report::{Kind, Part, Report};
+use op::{MAX_SLOTS, Op, Step};
+use report::{Kind, Part};
+use step::{At, Done, Fail, Init, NOTHING};
 use sys::{Errno, Fd};
 use wire::{Header, Reader, Wire};
-
-/// Why a step failed.
-pub struct Fail {
-    part: Part,
-    errno: Errno,
-    value: u64,
-}
-
-/// The result of a step or of a part of one.
-pub type Done<T = ()> = Result<T, Fail>;
-
-/// Names the part of a step that an errno belongs to.
-pub trait At<T> {
-    /// Turns an errno into a failure of `part`.
-    fn at(self, part: Part) -> Done<T>;
-}
-
-impl<T> At<T> for Result<T, Errno> {
-    fn at(self, part: Part) -> Done<T> {
-        self.map_err(|errno| Fail {
-            part,
-            errno,
-            value: 0,
-        })
-    }
-}
-
-/// A failure of `part` that no system call has reported.
-pub fn fail<T>(part: Part, errno: Errno, value: u64) -> Done<T> {
-    Err(Fail { part, errno, value })
-}
-
-/// What the steps of a plan leave for one another.
-pub struct Init {
-    /// Where reports go: the socket to the parent, later the FIFO to `start`.
-    channel: Fd,
-    header: Header,
-    slots: [Fd; MAX_SLOTS],
-    /// The container's root; 0 until a step has needed it.
-    root: Fd,
-    /// An attached empty read-only directory to cover others with; 0 until one was needed.
-    empty: Fd,
-    /// Whether the caller's /dev/null has been attached, and so can be cloned.
-    null_attached: bool,
-    /// `HOME=…` and a NUL, when the environment lacks it.
-    home: [u8; 256],
-    /// Path of the payload's program and a NUL.
-    exe: [u8; 4097],
-}
-
-impl Init {
-    /// The fd in `slot`.
-    pub fn fd(&self, slot: Slot) -> Done<Fd> {
-        match self.slots.get(usize::from(slot.0)) {
-            Some(&fd) if fd > 0 => Ok(fd),
-            _ => fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
-        }
-    }
-
-    fn report(&self, kind: Kind, step: u16, why: Fail) {
-        let report = Report {
-            kind,
-            step,
-            part: why.part,
-            errno: why.errno.0,
-            value: why.value,
-        };
-        let bytes = report.encode();
-        // The FIFO of `start` is no socket. Nobody is left to tell when both fail.
-        if sys::sendmsg(self.channel, &bytes, None).is_err() {
-            let _ = sys::write(self.channel, &bytes);
-        }
-    }
-}
-
-const NOTHING: Fail = Fail {
-    part: Part::None,
-    errno: Errno(0),
-    value: 0,
-};
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -120,7 +47,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 }
 
 /// Called by the architecture's `_start` with the initial stack: argc, argv.
-pub unsafe extern "C" fn entry(stack: *const usize) -> ! {
+#[unsafe(no_mangle)]
+unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
     // SAFETY: the kernel calls it with its initial stack only.
     let argument = unsafe { sys::first_argument(stack) };
     let Some(channel) = argument.and_then(socket::number) else {

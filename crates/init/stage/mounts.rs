@@ -7,9 +7,10 @@ use crate::filesystem::{self, New};
 use crate::op::{MountAttr, Propagation, Slot};
 use crate::report::Part;
 use crate::root::{self, Make};
+use crate::stat;
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
 use crate::wire::List;
-use crate::{At, Done, Init, fail};
 use core::ffi::CStr;
 
 /// What a bind mount changes on the tree that it attaches.
@@ -30,7 +31,7 @@ pub struct Changes {
 /// Attaches the tree of `slot` at `target`.
 pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Done {
     let tree = init.fd(slot)?;
-    let directory = sys::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR;
+    let directory = stat::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR;
     let make = if directory {
         Make::Directory
     } else {
@@ -105,7 +106,7 @@ pub fn mask(init: &mut Init, path: &CStr, null: Slot) -> Done {
     let Some(point) = open_if_there(init, path)? else {
         return Ok(());
     };
-    if sys::stat(point, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR {
+    if stat::stat(point, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR {
         mask_directory(init, point)
     } else {
         mask_file(init, point, null)
@@ -140,7 +141,7 @@ fn mask_file(init: &mut Init, point: Fd, slot: Slot) -> Done {
     if init.null_attached {
         return attach(clone(null)?, point);
     }
-    let found = sys::stat(null, c"").at(Part::Stat)?;
+    let found = stat::stat(null, c"").at(Part::Stat)?;
     if (found.mode & sys::S_IFMT, found.major, found.minor) != (sys::S_IFCHR, 1, 3) {
         return fail(Part::WrongNode, sys::ENODEV, u64::from(found.mode));
     }

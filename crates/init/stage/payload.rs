@@ -1,9 +1,11 @@
 //! The last steps: find the program, close what is not its own, become it.
 
 use crate::report::Part;
+use crate::root;
+use crate::stat;
+use crate::step::{At, Done, Fail, Init, fail};
 use crate::sys::{self, Errno};
 use crate::wire::List;
-use crate::{At, Done, Fail, Init, fail, root};
 use core::ffi::CStr;
 
 /// Finds the program as execvp(3) would, as the payload's user: a name with a slash is a path, others are searched for.
@@ -38,7 +40,7 @@ pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
 
 /// Whether `path` is something that execve(2) may be tried on.
 fn executable(path: &CStr) -> Done {
-    let found = sys::stat(sys::AT_FDCWD, path).at(Part::StatExe)?;
+    let found = stat::stat(sys::AT_FDCWD, path).at(Part::StatExe)?;
     if found.mode & sys::S_IFMT == sys::S_IFDIR {
         return fail(Part::IsDirectory, sys::EISDIR, 0);
     }
@@ -74,7 +76,8 @@ pub fn home(init: &mut Init, uid: u32) -> Done {
     let Ok(place) = root::resolve(init, c"etc/passwd", sys::O_PATH, 0)? else {
         return Ok(());
     };
-    let regular = sys::stat(place, c"").is_ok_and(|found| found.mode & sys::S_IFMT == sys::S_IFREG);
+    let regular =
+        stat::stat(place, c"").is_ok_and(|found| found.mode & sys::S_IFMT == sys::S_IFREG);
     sys::close(place);
     if !regular {
         return Ok(());

@@ -5,8 +5,8 @@
 
 use crate::op::{Propagation, Slot};
 use crate::report::Part;
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
-use crate::{At, Done, Init, fail};
 use core::ffi::CStr;
 
 /// Attaches the root's tree over `/`: no path of the caller is needed, and the caller's own root stays underneath until pivot.

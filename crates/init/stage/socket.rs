@@ -1,20 +1,23 @@
 //! The two places where `init` listens: the socket to the parent that made it, and the FIFO of `start`.
 
+use crate::message;
 use crate::op::Slot;
 use crate::report::{Kind, Part};
+use crate::stat;
+use crate::step::{At, Done, Init, NOTHING, fail};
 use crate::sys::{self, Fd};
 use crate::wire::{Header, Reader};
-use crate::{At, Done, Init, NOTHING, fail};
 
 /// Receives the plan with its slots, maps it, and answers a reader at its first step.
 pub fn receive_plan(init: &mut Init) -> Done<Reader<'static>> {
-    let mut fds = [0; sys::MAX_FDS];
+    let mut fds = [0; message::MAX_FDS];
     let mut byte = [0];
-    let (bytes, received) = sys::recvmsg(init.channel, &mut byte, &mut fds).at(Part::Recvmsg)?;
+    let (bytes, received) =
+        message::recvmsg(init.channel, &mut byte, &mut fds).at(Part::Recvmsg)?;
     if bytes != 1 || received == 0 {
         return fail(Part::Recvmsg, sys::EPIPE, received as u64);
     }
-    let size = sys::stat(fds[0], c"").at(Part::Stat)?.size as usize;
+    let size = stat::stat(fds[0], c"").at(Part::Stat)?.size as usize;
     let mut reader = Reader::new(sys::map_file(fds[0], size).at(Part::Mmap)?);
     let Some(header) = Header::get(&mut reader) else {
         return fail(Part::Decode, sys::EPROTO, size as u64);

@@ -11,8 +11,7 @@ mod arch;
 #[path = "arch_x86_64.rs"]
 mod arch;
 
-use arch::nr;
-pub use arch::{O_DIRECTORY, O_NOFOLLOW};
+pub use arch::{O_DIRECTORY, O_NOFOLLOW, nr, syscall};
 
 /// A file descriptor.
 pub type Fd = i32;
@@ -55,7 +54,8 @@ pub const S_IFCHR: u32 = 0o020_000;
 pub const S_IFBLK: u32 = 0o060_000;
 pub const S_IFREG: u32 = 0o100_000;
 
-fn answer(result: isize) -> Answer {
+/// The kernel's answer, told apart from an errno.
+pub fn answer(result: isize) -> Answer {
     if result < 0 {
         Err(Errno(-result as i32))
     } else {
@@ -65,14 +65,15 @@ fn answer(result: isize) -> Answer {
 
 macro_rules! call {
     ($number:expr $(, $argument:expr)*) => {{
-        let arguments = six([$($argument as usize),*]);
+        let arguments = $crate::sys::six([$($argument as usize),*]);
         // SAFETY: every pointer comes from a reference that lives through the call, with the length of what it points to.
-        answer(unsafe { arch::syscall($number, arguments) })
+        $crate::sys::answer(unsafe { $crate::sys::syscall($number, arguments) })
     }};
 }
+pub(crate) use call;
 
 /// Fills up to the six arguments that a system call can have.
-fn six<const N: usize>(given: [usize; N]) -> [usize; 6] {
+pub fn six<const N: usize>(given: [usize; N]) -> [usize; 6] {
     core::array::from_fn(|index| given.get(index).copied().unwrap_or(0))
 }
 
@@ -108,7 +109,7 @@ pub fn write(fd: Fd, bytes: &[u8]) -> Answer {
 }
 
 /// Repeats a call that a signal interrupted.
-fn retry(mut attempt: impl FnMut() -> Answer) -> Answer {
+pub fn retry(mut attempt: impl FnMut() -> Answer) -> Answer {
     loop {
         match attempt() {
             Err(EINTR) => {}
@@ -264,67 +265,6 @@ pub fn fchown(fd: Fd, uid: u32, gid: u32) -> Answer {
 
 pub fn faccess_exec(path: &CStr) -> Answer {
     call!(439, AT_FDCWD, path.as_ptr(), 1, AT_EACCESS)
-}
-
-/// What statx(2) says of a file, as far as it is needed here.
-#[derive(Clone, Copy)]
-pub struct Stat {
-    pub mode: u32,
-    pub uid: u32,
-    pub major: u32,
-    pub minor: u32,
-    pub size: u64,
-}
-
-#[repr(C)]
-struct Statx {
-    mask: u32,
-    blksize: u32,
-    attributes: u64,
-    nlink: u32,
-    uid: u32,
-    gid: u32,
-    mode: u16,
-    spare: u16,
-    ino: u64,
-    size: u64,
-    blocks: u64,
-    attributes_mask: u64,
-    times: [u64; 8],
-    rdev_major: u32,
-    rdev_minor: u32,
-    rest: [u64; 15],
-}
-
-const _: () = assert!(size_of::<Statx>() == 256);
-
-/// stat of an fd (with an empty path) or of a path from `directory`.
-pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
-    let mut found = core::mem::MaybeUninit::<Statx>::zeroed();
-    call!(
-        nr::STATX,
-        directory,
-        path.as_ptr(),
-        AT_EMPTY_PATH,
-        0x7ff,
-        found.as_mut_ptr()
-    )?;
-    // SAFETY: all zeroes is a valid Statx, and the kernel has filled it since.
-    let found = unsafe { found.assume_init() };
-    Ok(Stat {
-        mode: u32::from(found.mode),
-        uid: found.uid,
-        major: found.rdev_major,
-        minor: found.rdev_minor,
-        size: found.size,
-    })
-}
-
-/// The magic number of the file system that an fd is on.
-pub fn fstatfs_magic(fd: Fd) -> Result<u64, Errno> {
-    let mut found = [0u64; 16];
-    call!(nr::FSTATFS, fd, found.as_mut_ptr())?;
-    Ok(found[0])
 }
 
 /// clone3(2) without shared memory: 0 in the new process, its pid in the old.
@@ -514,101 +454,4 @@ pub fn monotonic() -> u64 {
     let mut time = [0u64; 2];
     let _ = call!(nr::CLOCK_GETTIME, 1, time.as_mut_ptr());
     time[0] * 1_000_000_000 + time[1]
-}
-
-#[repr(C)]
-struct Iovec {
-    base: *mut u8,
-    length: usize,
-}
-
-#[repr(C)]
-struct Msghdr {
-    name: usize,
-    name_length: u64,
-    iov: *mut Iovec,
-    iov_length: usize,
-    control: *mut u8,
-    control_length: usize,
-    flags: u64,
-}
-
-const SOL_SOCKET: u32 = 1;
-const SCM_RIGHTS: u32 = 1;
-/// The most fds that one message can carry (`SCM_MAX_FD`).
-pub const MAX_FDS: usize = 253;
-
-#[repr(C, align(8))]
-struct Control {
-    length: usize,
-    level: u32,
-    kind: u32,
-    fds: [Fd; MAX_FDS + 1],
-}
-
-/// Receives one message; its fds, close-on-exec, go to `fds`. Answers the bytes and the number of fds.
-pub fn recvmsg(
-    socket: Fd,
-    into: &mut [u8],
-    fds: &mut [Fd; MAX_FDS],
-) -> Result<(usize, usize), Errno> {
-    const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
-    const HEADER: usize = 16;
-    let mut iov = Iovec {
-        base: into.as_mut_ptr(),
-        length: into.len(),
-    };
-    let mut control = Control {
-        length: 0,
-        level: 0,
-        kind: 0,
-        fds: [0; MAX_FDS + 1],
-    };
-    let mut message = Msghdr {
-        name: 0,
-        name_length: 0,
-        iov: &raw mut iov,
-        iov_length: 1,
-        control: (&raw mut control).cast(),
-        control_length: size_of::<Control>(),
-        flags: 0,
-    };
-    let count = retry(|| call!(nr::RECVMSG, socket, &raw mut message, MSG_CMSG_CLOEXEC))?;
-    if message.control_length < HEADER || (control.level, control.kind) != (SOL_SOCKET, SCM_RIGHTS)
-    {
-        return Ok((count, 0));
-    }
-    let received = (control.length.saturating_sub(HEADER) / size_of::<Fd>()).min(MAX_FDS);
-    fds[..received].copy_from_slice(&control.fds[..received]);
-    Ok((count, received))
-}
-
-/// Sends one message, with an fd when given, never raising SIGPIPE.
-pub fn sendmsg(socket: Fd, bytes: &[u8], fd: Option<Fd>) -> Answer {
-    const MSG_NOSIGNAL: u32 = 0x4000;
-    let mut iov = Iovec {
-        base: bytes.as_ptr().cast_mut(),
-        length: bytes.len(),
-    };
-    let mut control = Control {
-        length: 20,
-        level: SOL_SOCKET,
-        kind: SCM_RIGHTS,
-        fds: [0; MAX_FDS + 1],
-    };
-    control.fds[0] = fd.unwrap_or(0);
-    let message = Msghdr {
-        name: 0,
-        name_length: 0,
-        iov: &raw mut iov,
-        iov_length: 1,
-        control: if fd.is_some() {
-            (&raw mut control).cast()
-        } else {
-            core::ptr::null_mut()
-        },
-        control_length: if fd.is_some() { 24 } else { 0 },
-        flags: 0,
-    };
-    retry(|| call!(nr::SENDMSG, socket, &raw const message, MSG_NOSIGNAL))
 }

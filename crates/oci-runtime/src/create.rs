@@ -9,7 +9,8 @@ use log::{debug, warn};
 use oci_runtime_cgroups::{Created, Paths};
 
 use crate::check::{self, Problem, Severity};
-use crate::error::{Cause, Described, Error, Result, describe_step};
+use crate::error::{Cause, Described, Error, Result};
+use crate::explain::describe_step;
 use crate::host::Host;
 use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
 use crate::lower::{self, Lowered, Request};
@@ -124,15 +125,26 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
     lowered.plan.trace = options.trace;
 
     let directory = root.create(id)?;
-    let mut state = first_state(id, &spec, bundle, &lowered);
-    let mut made = None;
-    let brought_up = bring_up(
-        &directory, &mut state, &bytes, &lowered, &host, options, gate, &mut made,
-    );
+    let state = first_state(id, &spec, bundle, &lowered);
+    let mut attempt = Attempt {
+        directory,
+        state,
+        host,
+        cgroup: None,
+    };
+    let brought_up = bring_up(&mut attempt, &bytes, &lowered, options, gate);
     if brought_up.is_err() {
-        clear_away(&directory, made);
+        attempt.clear_away();
     }
     brought_up
+}
+
+/// A container in the making: what there is of it.
+struct Attempt {
+    directory: StateDirectory,
+    state: State,
+    host: Host,
+    cgroup: Option<(Created, Paths)>,
 }
 
 /// The number of preserved fds; the kernel would not pass more.
@@ -205,38 +217,41 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: PathBuf, lowered: &Lowered) ->
 fn after_gate(plan: &Plan) -> Vec<Described> {
     let numbered = plan.steps().iter().enumerate();
     let last =
-        numbered.skip_while(|(_, step)| !plan.op(step).is_some_and(|op| op.name() == "AwaitStart"));
+        numbered.skip_while(|(_, step)| plan.op(step).is_none_or(|op| op.name() != "AwaitStart"));
     last.map(|(number, step)| describe_step(plan, number as u16, step))
         .collect()
 }
 
-#[allow(clippy::too_many_arguments)]
 fn bring_up(
-    directory: &StateDirectory,
-    state: &mut State,
+    attempt: &mut Attempt,
     config: &[u8],
     lowered: &Lowered,
-    host: &Host,
     options: &Create<'_>,
     gate: bool,
-    made: &mut Option<(Created, Paths)>,
 ) -> Result<Process> {
-    directory.save(state)?;
-    directory.save_config(config)?;
+    attempt.directory.save(&attempt.state)?;
+    attempt.directory.save_config(config)?;
     if gate {
-        directory.make_gate()?;
+        attempt.directory.make_gate()?;
     }
+    let fifos = if gate {
+        attempt.directory.open_fifos().map(Some)?
+    } else {
+        None
+    };
     let inputs = Inputs {
         stdio: Some(options.stdio),
         preserved: options.preserve_fds,
         console: options.console,
-        state: Some(directory),
+        gate: fifos
+            .as_ref()
+            .map(|fifos| fifos.each_ref().map(AsFd::as_fd)),
         pidfd: None,
         cgroup: Some(&lowered.cgroup),
     };
-    let mut perform =
-        |op: &ParentOp, child: Option<&Child>| perform(op, child, host, state, directory, made);
-    let (launched, trace) = launch(&lowered.plan, &inputs, directory.path(), &mut perform)?;
+    let scratch = attempt.directory.path().to_owned();
+    let mut perform = |op: &ParentOp, child: Option<&Child>| attempt.perform(op, child);
+    let (launched, trace) = launch(&lowered.plan, &inputs, &scratch, &mut perform)?;
     log_trace(&lowered.plan, &trace);
     finish(launched, &lowered.plan, options.pid_file, gate)
 }
@@ -257,40 +272,48 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
     Ok(Process::from(child))
 }
 
-fn perform(
-    op: &ParentOp,
-    child: Option<&Child>,
-    host: &Host,
-    state: &mut State,
-    directory: &StateDirectory,
-    made: &mut Option<(Created, Paths)>,
-) -> Result<()> {
-    match (op, child) {
-        (ParentOp::CreateCgroup { paths }, _) => {
-            *made = Some((
-                oci_runtime_cgroups::create(&host.cgroups, paths)?,
-                paths.clone(),
-            ));
-            Ok(())
+impl Attempt {
+    fn perform(&mut self, op: &ParentOp, child: Option<&Child>) -> Result<()> {
+        match (op, child) {
+            (ParentOp::CreateCgroup { paths }, _) => {
+                let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;
+                self.cgroup = Some((created, paths.clone()));
+                Ok(())
+            }
+            (ParentOp::ApplyLimits { limits }, _) => Ok(oci_runtime_cgroups::apply(limits)?),
+            (ParentOp::IdMaps { uid_map, gid_map }, Some(child)) => {
+                write_map(child.pid, "uid_map", uid_map)?;
+                write_map(child.pid, "gid_map", gid_map)
+            }
+            (ParentOp::AttachCgroup { paths }, Some(child)) => {
+                Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
+            }
+            (ParentOp::SaveState, Some(child)) => {
+                self.state.init_process_pid = child.pid;
+                self.state.init_process_start = start_time(child.pid).unwrap_or(0);
+                self.directory.save(&self.state)
+            }
+            (_, None) => Err(Error::call(
+                "perform a step",
+                "without a process",
+                nix::errno::Errno::ESRCH,
+            )),
         }
-        (ParentOp::ApplyLimits { limits }, _) => Ok(oci_runtime_cgroups::apply(limits)?),
-        (ParentOp::IdMaps { uid_map, gid_map }, Some(child)) => {
-            write_map(child.pid, "uid_map", uid_map)?;
-            write_map(child.pid, "gid_map", gid_map)
+    }
+
+    /// Takes back what was made. The error that led here is the one to return; what fails now is only told.
+    fn clear_away(self) {
+        if let Some((created, paths)) = self.cgroup {
+            if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
+                warn!("cannot end what is left in the cgroup: {error}");
+            }
+            if let Err(error) = created.undo() {
+                warn!("cannot remove the cgroup: {error}");
+            }
         }
-        (ParentOp::AttachCgroup { paths }, Some(child)) => {
-            Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
+        if let Err(error) = self.directory.remove() {
+            warn!("{error}");
         }
-        (ParentOp::SaveState, Some(child)) => {
-            state.init_process_pid = child.pid;
-            state.init_process_start = start_time(child.pid).unwrap_or(0);
-            directory.save(state)
-        }
-        (_, None) => Err(Error::call(
-            "perform a step",
-            "without a process",
-            nix::errno::Errno::ESRCH,
-        )),
     }
 }
 
@@ -298,21 +321,6 @@ fn perform(
 fn write_map(pid: i32, name: &str, lines: &str) -> Result<()> {
     let path = PathBuf::from(format!("/proc/{pid}/{name}"));
     fs::write(&path, lines).map_err(|error| Error::file("write the id map", &path, error))
-}
-
-/// Takes back what was made. The error that led here is the one to return; what fails now is only told.
-fn clear_away(directory: &StateDirectory, made: Option<(Created, Paths)>) {
-    if let Some((created, paths)) = made {
-        if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
-            warn!("cannot end what is left in the cgroup: {error}");
-        }
-        if let Err(error) = created.undo() {
-            warn!("cannot remove the cgroup: {error}");
-        }
-    }
-    if let Err(error) = directory.remove() {
-        warn!("{error}");
-    }
 }
 
 /// Tells when each step was done, counted from the first.

@@ -29,7 +29,7 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
 fn delete_existing(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     let mut directory = root.open(id)?;
     directory.lock()?;
-    let state = match directory.load() {
+    let state: State = match directory.load() {
         Ok(Some(state)) => state,
         // A creation that was killed before it had written anything has made nothing else.
         Ok(None) => return directory.remove(),

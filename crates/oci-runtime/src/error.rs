@@ -4,6 +4,7 @@
 //! programs. The opening words of some texts are matched by engines (they decide between exit codes 126 and 127, or
 //! between "gone" and "broken" by them), so those follow runc's wording to the letter; the explanation comes after.
 
+mod errno;
 mod exe;
 mod failure;
 
@@ -16,8 +17,10 @@ use crate::check::Problem;
 use crate::host::HostError;
 use crate::spec::ParseError;
 
+use errno::describe;
+pub(crate) use exe::{Refusal, not_executed, not_found};
+pub(crate) use failure::Described;
 pub use failure::StepFailure;
-pub(crate) use failure::{Described, describe_step, explain, explain_described};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -85,7 +88,7 @@ pub(crate) enum Cause {
     #[error("unable to start container process: {0}")]
     Step(StepFailure),
     #[error("unable to start container process: {0}")]
-    Executable(exe::Refusal),
+    Executable(Refusal),
     #[error(
         "unable to start container process: container init ended without a report while {stage}{hint}"
     )]
@@ -200,16 +203,6 @@ impl From<oci_runtime_cgroups::Error> for Error {
     fn from(error: oci_runtime_cgroups::Error) -> Error {
         Cause::Cgroup(error).into()
     }
-}
-
-/// The text of strerror(3), in lower case as Go and so the engines write it, with the name that man pages use.
-pub(crate) fn describe(errno: Errno) -> String {
-    format!("{} ({errno:?})", lower_case(errno))
-}
-
-/// The text of strerror(3) in lower case.
-pub(crate) fn lower_case(errno: Errno) -> String {
-    errno.desc().to_lowercase()
 }
 
 fn text(error: &io::Error) -> String {

@@ -13,7 +13,7 @@ use crate::plan::ParentOp;
 use crate::process::{Process, write_pid_file};
 use crate::signal;
 use crate::spec::{self, Process as ProcessSpec, Spec};
-use crate::state::{StateRoot, Status};
+use crate::state::{State, StateRoot, Status};
 
 /// How a process is to join a container.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub fn exec(
     describe: &dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>,
 ) -> Result<Process> {
     let directory = root.open(id)?;
-    let state = directory
+    let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
     refuse(state.status(&directory), options.ignore_paused)?;
@@ -77,7 +77,7 @@ pub fn exec(
         stdio: Some(options.stdio),
         preserved: options.preserve_fds,
         console: options.console,
-        state: None,
+        gate: None,
         pidfd: Some(pidfd.as_fd()),
         cgroup: Some(&state.cgroup_paths),
     };

@@ -8,6 +8,7 @@ mod create;
 mod delete;
 mod error;
 mod exec;
+mod explain;
 mod launch;
 mod list;
 mod lower;

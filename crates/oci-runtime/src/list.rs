@@ -3,7 +3,7 @@
 use log::warn;
 
 use crate::error::{Cause, Result};
-use crate::state::{Container, StateRoot};
+use crate::state::{Container, State, StateRoot};
 
 /// One container.
 ///
@@ -11,7 +11,7 @@ use crate::state::{Container, StateRoot};
 /// There is no such container.
 pub fn state(root: &StateRoot, id: &str) -> Result<Container> {
     let directory = root.open(id)?;
-    match directory.load()? {
+    match directory.load::<State>()? {
         Some(state) => Ok(state.look(&directory)),
         None => Err(Cause::NotFound { id: id.to_owned() }.into()),
     }
@@ -25,7 +25,7 @@ pub fn state(root: &StateRoot, id: &str) -> Result<Container> {
 pub fn list(root: &StateRoot) -> Result<Vec<Container>> {
     let look = |id: String| {
         let directory = root.open(&id).ok()?;
-        match directory.load() {
+        match directory.load::<State>() {
             Ok(state) => Some(state?.look(&directory)),
             Err(error) => {
                 warn!("{id}: {error}");

@@ -197,6 +197,11 @@ impl Plan {
         }
     }
 
+    /// Whether every step has a number that fits into a report.
+    pub(crate) fn fits(&self) -> bool {
+        self.steps.len() < usize::from(u16::MAX)
+    }
+
     /// The bytes that `init` gets: header, outer lane, inner lane.
     pub fn header(&self) -> Vec<u8> {
         let mut out = Code::default();

@@ -14,7 +14,7 @@ use crate::sys;
 /// There is no such container, or it does not run.
 pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
     let directory = root.open(id)?;
-    let state = directory
+    let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
     let not_running = |status: Status| {
@@ -46,7 +46,7 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
 /// There is no such container, or its cgroup cannot be used.
 pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
     let directory = root.open(id)?;
-    let state = directory
+    let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
     Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?)

@@ -7,7 +7,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oci_runtime_init::report::{Report, SIZE};
 
-use crate::error::{Cause, Error, Result, explain_described};
+use crate::error::{Cause, Error, Result};
+use crate::explain::explain_described;
 use crate::state::{State, StateDirectory, StateRoot, Status};
 
 /// Starts the program of a created container, and returns when it has begun.
@@ -17,7 +18,7 @@ use crate::state::{State, StateDirectory, StateRoot, Status};
 pub fn start(root: &StateRoot, id: &str) -> Result<()> {
     let mut directory = root.open(id)?;
     directory.lock()?;
-    let state = directory
+    let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
     let refusal = match state.status(&directory) {

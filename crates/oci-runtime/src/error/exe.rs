@@ -5,7 +5,7 @@ use std::fmt;
 use nix::errno::Errno;
 use oci_runtime_init::report::Part;
 
-use super::lower_case;
+use super::errno::lower_case;
 
 /// A program that is missing or cannot be executed.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl fmt::Display for Refusal {
 }
 
 /// The failed look-up of `name`; `None` when it failed for another reason than the program.
-pub(super) fn not_found(name: &str, part: Part, errno: Errno) -> Option<Refusal> {
+pub(crate) fn not_found(name: &str, part: Part, errno: Errno) -> Option<Refusal> {
     let (reason, explanation) = match part {
         Part::NotInPath => ("executable file not found in $PATH".to_owned(), ""),
         Part::IsDirectory => ("is a directory".to_owned(), ""),
@@ -44,7 +44,7 @@ pub(super) fn not_found(name: &str, part: Part, errno: Errno) -> Option<Refusal>
 }
 
 /// execve(2) of a program that was found.
-pub(super) fn not_executed(name: &str, errno: Errno) -> Refusal {
+pub(crate) fn not_executed(name: &str, errno: Errno) -> Refusal {
     let explanation = match errno {
         Errno::ENOENT => {
             "the file is there, but the interpreter that its first line or its ELF header names is not"

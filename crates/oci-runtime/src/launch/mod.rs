@@ -16,7 +16,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use oci_runtime_init::report::{Kind, Report};
 
-use crate::error::{Cause, Error, Result, explain};
+use crate::error::{Cause, Error, Result};
+use crate::explain::explain;
 use crate::plan::{ParentOp, Plan};
 use crate::sys;
 

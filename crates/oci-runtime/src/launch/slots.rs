@@ -13,7 +13,6 @@ use oci_runtime_cgroups::Paths;
 
 use crate::error::{Error, Result};
 use crate::plan::{Plan, Source};
-use crate::state::StateDirectory;
 use crate::sys;
 
 /// What slots are opened from, besides paths.
@@ -25,8 +24,8 @@ pub(crate) struct Inputs<'a> {
     pub preserved: &'a [BorrowedFd<'a>],
     /// Where the terminal's master goes.
     pub console: Option<BorrowedFd<'a>>,
-    /// Where the FIFOs are.
-    pub state: Option<&'a StateDirectory>,
+    /// The FIFOs of `start`: the gate, and the way back.
+    pub gate: Option<[BorrowedFd<'a>; 2]>,
     /// The process to join.
     pub pidfd: Option<BorrowedFd<'a>>,
     /// The container's cgroup.
@@ -75,27 +74,13 @@ fn open_one<'a>(source: &Source, inputs: &Inputs<'a>) -> Result<Opened<'a>> {
         Source::ConsoleSocket => callers(inputs.console, "the console socket"),
         Source::Pidfd => callers(inputs.pidfd, "the container's process"),
         Source::Rootfs(path) => rootfs(path).map(Opened::Ours),
-        Source::Gate => fifo(inputs, StateDirectory::open_gate),
-        Source::GateReport => fifo(inputs, StateDirectory::open_gate_report),
+        Source::Gate => callers(inputs.gate.map(|[gate, _]| gate), "the gate"),
+        Source::GateReport => callers(inputs.gate.map(|[_, report]| report), "the way back"),
         Source::Namespace(path, kind) => namespace(path, *kind).map(Opened::Ours),
         Source::CgroupDirectory => {
             let paths = inputs.cgroup.ok_or_else(|| missing("the cgroup"))?;
             Ok(Opened::Ours(oci_runtime_cgroups::open_v2_dir(paths)?))
         }
-    }
-}
-
-fn fifo<'a>(
-    inputs: &Inputs<'a>,
-    open: fn(&StateDirectory) -> Result<OwnedFd>,
-) -> Result<Opened<'a>> {
-    match inputs.state {
-        Some(state) => open(state).map(Opened::Ours),
-        None => Err(Error::call(
-            "open a slot",
-            "the state directory",
-            Errno::EBADF,
-        )),
     }
 }
 

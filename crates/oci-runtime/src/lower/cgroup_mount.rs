@@ -10,7 +10,8 @@ use std::path::Path;
 use oci_runtime_cgroups::{Hierarchy, Mode, Paths};
 use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
 
-use super::{below_root, c, open_tree};
+use super::host_side::open_tree;
+use super::text::{below_root, c};
 use crate::error::Result;
 use crate::host::Host;
 use crate::plan::Plan;

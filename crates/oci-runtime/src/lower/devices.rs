@@ -5,8 +5,9 @@ use std::path::Path;
 
 use oci_runtime_init::op::{List, MountAttr, NO_SLOT, Op, Propagation, Slot};
 
+use super::host_side::open_tree;
 use super::namespaces::Namespaces;
-use super::{below_root, c, open_tree};
+use super::text::{below_root, c};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::pointer::pointer;

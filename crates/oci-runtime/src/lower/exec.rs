@@ -3,7 +3,7 @@
 use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{NO_SLOT, Namespaces, Op};
 
-use super::{check_size, namespaces, process, seccomp};
+use super::{limits, namespaces, process, seccomp};
 use crate::error::Result;
 use crate::host::Host;
 use crate::plan::{ParentOp, Plan, Source};
@@ -74,6 +74,6 @@ pub(crate) fn exec(
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
     process::ready(&mut plan, process)?;
     process::become_payload(&mut plan, process, filter.as_ref())?;
-    check_size(&plan)?;
+    limits::check(&plan)?;
     Ok((plan, warnings))
 }

@@ -8,12 +8,15 @@
 mod cgroup_mount;
 mod devices;
 mod exec;
+mod host_side;
+mod limits;
 mod mounts;
 mod namespaces;
 mod process;
+mod propagation;
 mod seccomp;
+mod text;
 
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::{Paths, Resources};
@@ -29,6 +32,8 @@ use crate::spec::{Linux, Process, Spec};
 
 pub(crate) use exec::{Join, exec};
 use namespaces::Namespaces;
+use propagation::{MS_REC, root_propagation};
+use text::{below_root, c};
 
 /// What a configuration does not say: how the caller wants its container made.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +88,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     namespaces::time(&mut plan, linux, &namespaces)?;
     let born_in = slots.cgroup.unwrap_or(NO_SLOT);
     plan.outer(
-        NAMESPACES,
+        namespaces::ORIGIN,
         Op::Spawn {
             namespaces: namespaces.clone_flags(),
             cgroup: born_in,
@@ -136,7 +141,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     process::become_payload(&mut plan, process, filter.as_ref())?;
 
     let namespaces = namespaces.all();
-    check_size(&plan)?;
+    limits::check(&plan)?;
     Ok(Lowered {
         plan,
         cgroup,
@@ -145,8 +150,6 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
         warnings,
     })
 }
-
-const NAMESPACES: &str = "/linux/namespaces";
 
 /// Slots that the parent fills.
 struct ParentSlots {
@@ -211,24 +214,6 @@ fn cgroup(
     Ok(paths)
 }
 
-const MS_REC: u64 = libc::MS_REC;
-
-/// What the inherited mounts and the root become at first. Shared is no choice here, pivot_root(2) refuses it.
-fn root_propagation(linux: &Linux<'_>) -> Propagation {
-    match &*linux.rootfs_propagation {
-        "private" | "rprivate" => Propagation(libc::MS_PRIVATE | MS_REC),
-        _ => Propagation(libc::MS_SLAVE | MS_REC),
-    }
-}
-
-/// What a bind mount's tree becomes where the configuration does not say; `None` leaves it with its peers.
-fn bind_propagation(linux: &Linux<'_>) -> Option<Propagation> {
-    match &*linux.rootfs_propagation {
-        "shared" | "rshared" => None,
-        _ => Some(root_propagation(linux)),
-    }
-}
-
 fn finish_root(plan: &mut Plan, linux: &Linux<'_>) {
     if let Some(asked) = mount_options::propagation(&linux.rootfs_propagation) {
         let flags = Propagation(asked.flag | if asked.recursive { MS_REC } else { 0 });
@@ -277,47 +262,4 @@ fn mask(plan: &mut Plan, spec: &Spec<'_>, null: Slot) -> Result<()> {
         plan.inner("/root/readonly", Op::ReadonlyRoot {});
     }
     Ok(())
-}
-
-fn check_size(plan: &Plan) -> Result<()> {
-    if plan.steps().len() >= usize::from(u16::MAX) {
-        return Err(Error::lower("", LowerProblem::TooManySteps));
-    }
-    Ok(())
-}
-
-/// A string for a system call; `origin` says where a NUL in it comes from.
-fn c(origin: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::lower(origin, LowerProblem::Nul))
-}
-
-/// A path of the container's as the steps want it: without leading, trailing and double slashes.
-fn below_root(origin: &str, path: &str) -> Result<CString> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    c(origin, parts.join("/"))
-}
-
-/// A slot for a step of the outer lane.
-fn later_slot(plan: &mut Plan, origin: &str) -> Result<Slot> {
-    plan.later_slot()
-        .ok_or_else(|| Error::lower(origin, LowerProblem::TooManySlots))
-}
-
-/// A detached clone of what is at `path` of the host, in a slot.
-fn open_tree(plan: &mut Plan, origin: &str, path: &Path, recursive: bool) -> Result<Slot> {
-    use std::os::unix::ffi::OsStrExt;
-    let slot = later_slot(plan, origin)?;
-    let path = c(origin, path.as_os_str().as_bytes())?;
-    plan.outer(
-        origin.to_owned(),
-        Op::OpenTree {
-            path: &path,
-            recursive,
-            slot,
-        },
-    );
-    Ok(slot)
 }

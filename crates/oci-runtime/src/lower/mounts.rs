@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
 
+use super::cgroup_mount;
+use super::host_side::open_tree;
 use super::namespaces::{self, Namespaces};
-use super::{MS_REC, below_root, bind_propagation, c, cgroup_mount, open_tree};
+use super::propagation::{MS_REC, bind_propagation};
+use super::text::{below_root, c};
 use crate::error::Result;
 use crate::host::Host;
 use crate::mount_options::{self, MountOptions};

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use oci_runtime_init::op::{self, Op, Slot};
 
-use super::c;
+use super::text::c;
 use crate::error::Result;
 use crate::plan::{ParentOp, Plan, Source};
 use crate::pointer::pointer;
 use crate::spec::{IdMapping, Linux};
+
+/// Where they come from.
+pub(super) const ORIGIN: &str = "/linux/namespaces";
 
 pub(super) const TIME: u64 = 0x80;
 pub(super) const MOUNT: u64 = libc::CLONE_NEWNS as u64;
@@ -124,7 +127,7 @@ pub(super) fn join(plan: &mut Plan, namespaces: &Namespaces, slots: &[Slot]) {
 
 /// The time namespace with its offsets.
 pub(super) fn time(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) -> Result<()> {
-    const ORIGIN: &str = "/linux/timeOffsets";
+    const OFFSETS: &str = "/linux/timeOffsets";
     if namespaces.new & TIME == 0 {
         return Ok(());
     }
@@ -132,8 +135,8 @@ pub(super) fn time(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) 
     for (clock, offset) in &linux.time_offsets {
         let _ = writeln!(lines, "{} {} {}", &**clock, offset.secs, offset.nanosecs);
     }
-    let offsets = c(ORIGIN, lines)?;
-    plan.outer(ORIGIN, Op::TimeNamespace { offsets: &offsets });
+    let offsets = c(OFFSETS, lines)?;
+    plan.outer(OFFSETS, Op::TimeNamespace { offsets: &offsets });
     Ok(())
 }
 
@@ -161,12 +164,12 @@ fn lines(mappings: &[IdMapping]) -> String {
 /// Steps of the inner lane that make new namespaces of use.
 pub(super) fn inner(plan: &mut Plan, namespaces: &Namespaces) {
     if namespaces.other_user() {
-        plan.inner(super::NAMESPACES, Op::BecomeRoot {});
+        plan.inner(ORIGIN, Op::BecomeRoot {});
     }
     if namespaces.new & CGROUP != 0 {
-        plan.inner(super::NAMESPACES, Op::CgroupNamespace {});
+        plan.inner(ORIGIN, Op::CgroupNamespace {});
     }
     if namespaces.new & NETWORK != 0 {
-        plan.inner(super::NAMESPACES, Op::Loopback {});
+        plan.inner(ORIGIN, Op::Loopback {});
     }
 }

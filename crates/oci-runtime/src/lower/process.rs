@@ -5,7 +5,8 @@ use std::ffi::{CStr, CString};
 use oci_runtime_init::op::{CapSet, List, Op, Slot};
 use oci_runtime_seccomp::Filter;
 
-use super::{c, seccomp};
+use super::seccomp;
+use super::text::c;
 use crate::capabilities;
 use crate::error::Result;
 use crate::host::Host;

@@ -20,7 +20,12 @@ pub(super) fn compile(
     host: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Filter>> {
-    let Some(profile) = &spec.linux.seccomp else {
+    let Some(profile) = spec
+        .linux
+        .seccomp
+        .as_ref()
+        .filter(|profile| !profile.is_empty())
+    else {
         return Ok(None);
     };
     let arch =

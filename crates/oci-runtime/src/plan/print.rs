@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use oci_runtime_init::op::{Show, Visitor};
+use oci_runtime_init::show::{Show, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::{Lane, ParentOp, Plan, Step};

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::State;
 use crate::error::{Cause, Error, Result};
 
 /// The directory below which every container has its own.
@@ -191,7 +192,7 @@ impl StateDirectory {
     }
 
     /// Reads `state.json`; `None` when there is none yet.
-    pub(crate) fn load(&self) -> Result<Option<State>> {
+    pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let path = self.path.join(STATE);
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
@@ -207,7 +208,7 @@ impl StateDirectory {
     }
 
     /// Replaces `state.json`.
-    pub(crate) fn save(&self, state: &State) -> Result<()> {
+    pub(crate) fn save(&self, state: &impl Serialize) -> Result<()> {
         let path = self.path.join(STATE);
         let bytes = serde_json::to_vec(state)
             .map_err(|error| Error::file("write", &path, io::Error::other(error)))?;
@@ -247,14 +248,11 @@ impl StateDirectory {
         self.path.join(GATE).symlink_metadata().is_ok()
     }
 
-    /// The gate for the first process: both ends, so that it never reads as closed.
-    pub(crate) fn open_gate(&self) -> Result<OwnedFd> {
-        self.open_fifo(GATE, OpenOptions::new().read(true).write(true))
-    }
-
-    /// The other FIFO for the first process: it must be able to open it without a reader.
-    pub(crate) fn open_gate_report(&self) -> Result<OwnedFd> {
-        self.open_fifo(GATE_REPORT, OpenOptions::new().read(true).write(true))
+    /// Both FIFOs for the first process, the gate first. It holds both ends of each: so the gate never reads as closed,
+    /// and the other can be opened without a reader.
+    pub(crate) fn open_fifos(&self) -> Result<[OwnedFd; 2]> {
+        let open = |name| self.open_fifo(name, OpenOptions::new().read(true).write(true));
+        Ok([open(GATE)?, open(GATE_REPORT)?])
     }
 
     /// The gate for `start`; `None` when nobody waits behind it.

@@ -1,0 +1,89 @@
+//! What the steps of a plan have in common: the state they share, and how one fails.
+
+use crate::message;
+use crate::op::{MAX_SLOTS, Slot};
+use crate::report::{Kind, Part, Report};
+use crate::sys::{self, Errno, Fd};
+use crate::wire::Header;
+
+/// Why a step failed.
+pub struct Fail {
+    pub part: Part,
+    pub errno: Errno,
+    pub value: u64,
+}
+
+/// The result of a step or of a part of one.
+pub type Done<T = ()> = Result<T, Fail>;
+
+/// Names the part of a step that an errno belongs to.
+pub trait At<T> {
+    /// Turns an errno into a failure of `part`.
+    fn at(self, part: Part) -> Done<T>;
+}
+
+impl<T> At<T> for Result<T, Errno> {
+    fn at(self, part: Part) -> Done<T> {
+        self.map_err(|errno| Fail {
+            part,
+            errno,
+            value: 0,
+        })
+    }
+}
+
+/// A failure of `part` that no system call has reported.
+pub fn fail<T>(part: Part, errno: Errno, value: u64) -> Done<T> {
+    Err(Fail { part, errno, value })
+}
+
+/// What the steps of a plan leave for one another.
+pub struct Init {
+    /// Where reports go: the socket to the parent, later the FIFO to `start`.
+    pub channel: Fd,
+    pub header: Header,
+    pub slots: [Fd; MAX_SLOTS],
+    /// The container's root; 0 until a step has needed it.
+    pub root: Fd,
+    /// An attached empty read-only directory to cover others with; 0 until one was needed.
+    pub empty: Fd,
+    /// Whether the caller's /dev/null has been attached, and so can be cloned.
+    pub null_attached: bool,
+    /// `HOME=…` and a NUL, when the environment lacks it.
+    pub home: [u8; 256],
+    /// Path of the payload's program and a NUL.
+    pub exe: [u8; 4097],
+}
+
+impl Init {
+    /// The fd in `slot`.
+    pub fn fd(&self, slot: Slot) -> Done<Fd> {
+        match self.slots.get(usize::from(slot.0)) {
+            Some(&fd) if fd > 0 => Ok(fd),
+            _ => fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
+        }
+    }
+
+    /// Tells the parent; nobody is left to tell when that fails.
+    pub fn report(&self, kind: Kind, step: u16, why: Fail) {
+        let report = Report {
+            kind,
+            step,
+            part: why.part,
+            errno: why.errno.0,
+            value: why.value,
+        };
+        let bytes = report.encode();
+        // The FIFO of `start` is no socket. Nobody is left to tell when both fail.
+        if message::sendmsg(self.channel, &bytes, None).is_err() {
+            let _ = sys::write(self.channel, &bytes);
+        }
+    }
+}
+
+/// No failure.
+pub const NOTHING: Fail = Fail {
+    part: Part::None,
+    errno: Errno(0),
+    value: 0,
+};

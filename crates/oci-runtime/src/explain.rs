@@ -1,0 +1,127 @@
+//! What `init` reports in numbers, put back into words with the help of the plan.
+
+use nix::errno::Errno;
+use oci_runtime_init::op::Op;
+use oci_runtime_init::report::{Part, Report};
+
+use crate::error::{Cause, Described, Error, Refusal, StepFailure, not_executed, not_found};
+use crate::plan::{Plan, Step};
+
+/// What `report` says of a step of `plan`.
+pub(crate) fn explain(plan: &Plan, report: Report) -> Error {
+    match plan.steps().get(usize::from(report.step)) {
+        Some(step) => explain_described(&describe_step(plan, report.step, step), report),
+        None => explain_described(
+            &Described {
+                number: report.step,
+                op: "Plan".into(),
+                attempt: "receive the plan".into(),
+                pointer: String::new(),
+            },
+            report,
+        ),
+    }
+}
+
+/// What `report` says of a step whose description was kept.
+pub(crate) fn explain_described(step: &Described, report: Report) -> Error {
+    let errno = Errno::from_raw(report.errno);
+    if let Some(refusal) = refusal(step, report.part, errno) {
+        return Cause::Executable(refusal).into();
+    }
+    Cause::Step(StepFailure {
+        op: step.op.clone(),
+        attempt: step.attempt.clone(),
+        call: report.part.text(),
+        errno,
+        pointer: step.pointer.clone(),
+        hint: hint(step, report, errno),
+    })
+    .into()
+}
+
+fn refusal(step: &Described, part: Part, errno: Errno) -> Option<Refusal> {
+    match step.op.as_str() {
+        "LookupExe" => not_found(&step.attempt, part, errno),
+        "Exec" => Some(not_executed(&step.attempt, errno)),
+        _ => None,
+    }
+}
+
+/// A step in words.
+pub(crate) fn describe_step(plan: &Plan, number: u16, step: &Step) -> Described {
+    let op = plan.op(step);
+    Described {
+        number,
+        op: op.map_or("", |op| op.name()).to_owned(),
+        attempt: op.map_or_else(
+            || plan.describe(step),
+            |op| attempt(&op).unwrap_or_else(|| plan.describe(step)),
+        ),
+        pointer: step.origin.clone().into_owned(),
+    }
+}
+
+/// The attempt as a person would say it; `None` where the operation's own name and arguments do.
+fn attempt(op: &Op<'_>) -> Option<String> {
+    Some(match op {
+        Op::MountFs { target, fstype, .. } => {
+            format!("mount {} on /{}", show(fstype), show(target))
+        }
+        Op::MountBind { target, .. } => format!("bind mount on /{}", show(target)),
+        Op::OpenTree { path, .. } => format!("take the mount source {}", show(path)),
+        Op::Device {
+            path, major, minor, ..
+        } => format!("make the device /{} ({major}:{minor})", show(path)),
+        Op::Symlink { path, target, .. } => format!("link /{} to {}", show(path), show(target)),
+        Op::Mask { path, .. } => format!("mask /{}", show(path)),
+        Op::Readonly { path } => format!("make /{} read-only", show(path)),
+        Op::Cwd { path } => format!("change to the working directory {}", show(path)),
+        Op::Sysctl { path, value } => format!(
+            "set the kernel parameter {} to {:?}",
+            show(path),
+            show(value)
+        ),
+        Op::Spawn { .. } => "start the first process in its new namespaces".into(),
+        Op::Join { .. } => "join a namespace".into(),
+        Op::LookupExe { name, .. } => show(name),
+        Op::Exec { args, .. } => args.iter().next().map(show)?,
+        _ => return None,
+    })
+}
+
+fn show(text: &std::ffi::CStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+/// What is known to help, for the failures that people meet.
+fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
+    match (step.op.as_str(), report.part, errno) {
+        ("Caps", Part::Capset, Errno::EPERM) => {
+            "the caller itself lacks a capability that is asked for"
+        }
+        ("Rlimit", Part::Prlimit, Errno::EPERM) => {
+            "raising a hard limit needs CAP_SYS_RESOURCE, which the caller lacks"
+        }
+        ("OomScoreAdj", Part::Write, Errno::EACCES) => {
+            "lowering it needs CAP_SYS_RESOURCE, which the caller lacks"
+        }
+        ("MountFs", Part::Openat2, Errno::ELOOP) => {
+            "proc and sysfs are mounted on an ordinary directory only, never through a symbolic link"
+        }
+        ("MountFs", Part::Fsopen, Errno::ENODEV) => "the kernel has no such type of file system",
+        ("Mask" | "Device", Part::WrongNode, _) => "something else is at that path already",
+        ("Console", Part::Openat2 | Part::WrongPlace, _) => {
+            "a terminal needs devpts mounted on /dev/pts"
+        }
+        ("Ids", Part::Setresuid | Part::Setresgid | Part::Setgroups, Errno::EINVAL) => {
+            "the id is not mapped in the user namespace"
+        }
+        ("Spawn", Part::Clone3, Errno::ENOSPC) => "a limit on the number of namespaces is reached",
+        ("Cwd", Part::Openat2, Errno::ELOOP) => {
+            "a working directory behind a magic link of /proc is not followed"
+        }
+        (_, Part::WrongPlace, _) => "the path does not lead to a place inside the container",
+        _ => "",
+    }
+}

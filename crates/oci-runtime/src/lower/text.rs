@@ -1,0 +1,19 @@
+//! Text of the configuration as system calls and steps want it.
+
+use std::ffi::CString;
+
+use crate::error::{Error, LowerProblem, Result};
+
+/// A string for a system call; `origin` says where a NUL in it comes from.
+pub(super) fn c(origin: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
+    CString::new(text).map_err(|_| Error::lower(origin, LowerProblem::Nul))
+}
+
+/// A path of the container's as the steps want it: without leading, trailing and double slashes.
+pub(super) fn below_root(origin: &str, path: &str) -> Result<CString> {
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect();
+    c(origin, parts.join("/"))
+}
