@@ -1,0 +1,104 @@
+//! The host's cgroup hierarchies as a test needs them: where a path of config.json is in each, and
+//! what a file there says. Works on v1, hybrid and v2 hosts, because it asks mountinfo.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::host;
+use crate::runtime::read;
+
+/// One mounted hierarchy.
+#[derive(Clone, Debug)]
+pub struct Hierarchy {
+    /// Where the host has it.
+    pub point: PathBuf,
+    /// Its controllers (v1, `name=systemd` among them); empty for cgroup2.
+    pub controllers: Vec<String>,
+}
+
+/// All hierarchies of the host.
+pub fn hierarchies() -> Vec<Hierarchy> {
+    let own = host::mounts(std::process::id().cast_signed());
+    let ours = own.into_iter().filter(|m| m.fstype.starts_with("cgroup"));
+    ours.map(|mount| Hierarchy {
+        point: PathBuf::from(&mount.point),
+        controllers: match mount.fstype.as_str() {
+            "cgroup" => controllers(&mount.super_options),
+            _ => Vec::new(),
+        },
+    })
+    .collect()
+}
+
+fn controllers(super_options: &[String]) -> Vec<String> {
+    const NOT_CONTROLLERS: [&str; 5] = ["rw", "ro", "xattr", "clone_children", "noprefix"];
+    let names = super_options.iter().filter(|name| {
+        !NOT_CONTROLLERS.contains(&name.as_str()) && !name.starts_with("release_agent=")
+    });
+    names.cloned().collect()
+}
+
+/// The directory of `path` in the v1 hierarchy of `controller`, if the host has one.
+pub fn v1(controller: &str, path: &str) -> Option<PathBuf> {
+    let all = hierarchies();
+    let found = all
+        .iter()
+        .find(|h| h.controllers.iter().any(|c| c == controller))?;
+    Some(below(&found.point, path))
+}
+
+/// What a file says of the cgroup `path` in the v1 hierarchy of `controller`.
+///
+/// # Panics
+/// When there is no such hierarchy or file.
+#[track_caller]
+pub fn v1_value(controller: &str, path: &str, file: &str) -> String {
+    let directory = v1(controller, path)
+        .unwrap_or_else(|| panic!("this host has no v1 hierarchy with {controller}"));
+    read(directory.join(file))
+}
+
+/// The directories of `path` and of `path-*` (further containers of one case) that exist, over all
+/// hierarchies.
+pub fn existing(path: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for hierarchy in hierarchies() {
+        let directory = below(&hierarchy.point, path);
+        let name = directory.file_name().unwrap_or_default().to_os_string();
+        let name = name.to_string_lossy();
+        let siblings = directory.parent().map(fs::read_dir);
+        for entry in siblings.into_iter().flatten().flatten().flatten() {
+            let other = entry.file_name();
+            let rest = other.to_string_lossy();
+            let rest = rest.strip_prefix(&*name);
+            if entry.path().is_dir() && rest.is_some_and(|r| r.is_empty() || r.starts_with('-')) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Removes the cgroup `path` and what is below it, everywhere. For tidying up after a failed case;
+/// errors are left for the next reader of the hierarchy to find.
+pub fn remove(path: &str) {
+    for directory in existing(path) {
+        remove_tree(&directory);
+    }
+}
+
+fn remove_tree(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.path().is_dir() {
+            remove_tree(&entry.path());
+        }
+    }
+    let _ = fs::remove_dir(directory);
+}
+
+fn below(point: &Path, path: &str) -> PathBuf {
+    point.join(path.trim_start_matches('/'))
+}
