@@ -2,10 +2,10 @@
 
 use crate::bpf;
 use crate::error::{Error, Result, errno_of};
-use crate::files::read_number;
-use crate::limits::{Check, Limits, OnRefusal, Write};
+use crate::files::{read_number, write_once};
+use crate::limits::write::{Check, Limits, OnRefusal, Write};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// Makes the checks, then the writes, then attaches the device program.
@@ -63,19 +63,6 @@ fn attempt<'a>(open: &mut Option<(&'a Path, File)>, path: &'a Path, value: &str)
         }
     };
     write_once(file, value)
-}
-
-pub(crate) fn write_once(file: &mut File, value: &str) -> io::Result<()> {
-    let written = loop {
-        match file.write(value.as_bytes()) {
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            result => break result?,
-        }
-    };
-    match written == value.len() {
-        true => Ok(()),
-        false => Err(io::Error::from_raw_os_error(libc::EIO)),
-    }
 }
 
 fn refused(file: &Path, value: &str, write: &Write, error: &io::Error) -> Error {

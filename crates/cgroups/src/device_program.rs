@@ -5,7 +5,7 @@
 //! request passes when none is left; a denying rule refuses when one of its kinds is still there. So for each kind of
 //! access the last rule that matches decides. Compiling is pure; `bpf` loads the result.
 
-use crate::devices::{Kind, Rule};
+use crate::device_rule::{Kind, Rule};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(crate) struct Instruction {
     pub(crate) immediate: u32,
 }
 
-// bpf_devcg_dev_type of the kernel; the access bits are those of `devices`.
+// bpf_devcg_dev_type of the kernel; the access bits are those of `device_rule`.
 const DEVICE_BLOCK: u32 = 1;
 const DEVICE_CHAR: u32 = 2;
 
@@ -116,7 +116,7 @@ fn verdict(rule: &Rule) -> Vec<Instruction> {
 }
 
 fn is_full(access: u8) -> bool {
-    use crate::devices::{MKNOD, READ, WRITE};
+    use crate::device_rule::{MKNOD, READ, WRITE};
     access == MKNOD | READ | WRITE
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::devices::{MKNOD, READ, WRITE};
+use crate::device_rule::{MKNOD, READ, WRITE};
 use proptest::prelude::*;
 
 /// Runs the program as the kernel would; None if it does what the verifier forbids.

@@ -4,9 +4,9 @@
 //! the v1 controller freezes. Whatever goes wrong, nothing is left frozen that was not frozen before.
 
 use crate::error::{Error, Result};
-use crate::files::{is_gone, read_text, write_text};
+use crate::files::{is_gone, read_value, write_text};
 use crate::paths::Paths;
-use crate::tree::processes_of;
+use crate::processes::processes_of;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -180,9 +180,9 @@ impl<'a> Freezer<'a> {
 
     fn stands_still(&self) -> Result<bool> {
         match self {
-            Freezer::V1(dir) => Ok(read_text(&dir.join("freezer.state"))? == "FROZEN"),
+            Freezer::V1(dir) => Ok(read_value(&dir.join("freezer.state"))? == "FROZEN"),
             Freezer::V2(dir) => {
-                let events = read_text(&dir.join("cgroup.events"))?;
+                let events = read_value(&dir.join("cgroup.events"))?;
                 Ok(events.lines().any(|line| line == "frozen 1"))
             }
         }
@@ -190,7 +190,7 @@ impl<'a> Freezer<'a> {
 
     fn is_frozen(&self) -> Result<bool> {
         match self {
-            Freezer::V1(dir) => Ok(read_text(&dir.join("freezer.state"))? != "THAWED"),
+            Freezer::V1(dir) => Ok(read_value(&dir.join("freezer.state"))? != "THAWED"),
             Freezer::V2(_) => self.stands_still(),
         }
     }

@@ -6,9 +6,9 @@
 //! be a test case. See cgroups(7).
 
 use crate::error::{Error, Result};
+use crate::files::{read_records, read_value};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -55,13 +55,13 @@ impl Layout {
     /// Reads the layout of the calling process: three small files, no directory walk.
     pub fn read() -> Result<Layout> {
         let mut layout = Layout::parse(
-            &read_text("/proc/self/mountinfo")?,
-            &read_text("/proc/self/cgroup")?,
+            &read_records(Path::new("/proc/self/mountinfo"))?,
+            &read_value(Path::new("/proc/self/cgroup"))?,
             "",
         )?;
         if let Some(unified) = layout.hierarchies.iter_mut().find(|h| h.v2) {
             let file = unified.mount_point.join("cgroup.controllers");
-            unified.controllers = words(&read_text(&file)?);
+            unified.controllers = words(&read_value(&file)?);
         }
         Ok(layout)
     }
@@ -226,10 +226,4 @@ fn unescape(field: &str) -> PathBuf {
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
-}
-
-/// mountinfo may hold bytes that are no UTF-8, in lines that are of no interest here.
-fn read_text(path: impl AsRef<Path>) -> Result<String> {
-    let bytes = fs::read(&path).map_err(|e| Error::io("read", path.as_ref(), &e))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

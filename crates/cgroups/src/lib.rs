@@ -11,12 +11,12 @@
 //! - The [`Paths`] of a container are its directories, one in each hierarchy. [`resolve`] finds them from
 //!   `linux.cgroupsPath`; they are kept in the container's state, and all later operations need nothing else.
 //! - [`Resources`] are `linux.resources` of config.json. [`writes`] lowers them to [`Limits`]: an ordered list of
-//!   [`Write`]s, each a file, a value and the JSON pointer of its setting. [`apply`] is the only code that carries them out.
+//!   [`Write`]s, each a file, a value and the JSON pointer of its setting. [`apply()`] is the only code that carries them out.
 //!
 //! # The life of a cgroup
 //!
-//! [`create`] the directories, [`apply`] the limits, [`attach`] the process (or start it there: [`open_v2_dir`]). Then
-//! [`freeze`], [`thaw`], [`processes`] and [`kill_all`] as needed; at last [`remove`]. When a step between `create` and
+//! [`create`] the directories, [`apply()`] the limits, [`attach`] the process (or start it there: [`open_v2_dir`]). Then
+//! [`freeze`], [`thaw`], [`processes()`] and [`kill_all`] as needed; at last [`remove`]. When a step between `create` and
 //! the first process fails, [`Created::undo`] takes back exactly what was made.
 //!
 //! ```no_run
@@ -60,27 +60,27 @@
 mod apply;
 mod bpf;
 mod device_program;
-mod devices;
+mod device_rule;
 mod error;
 mod files;
 mod freezer;
 mod layout;
 mod limits;
 mod paths;
+mod processes;
 mod resources;
 mod tree;
 mod walk;
 
 pub use apply::apply;
 pub use device_program::DeviceProgram;
-pub use devices::{DEFAULT as DEFAULT_DEVICES, Kind, MKNOD, READ, Rule, WRITE};
+pub use device_rule::{Kind, MKNOD, READ, Rule, WRITE};
 pub use error::{Error, ErrorKind, Result};
 pub use freezer::{freeze, is_frozen, kill_all, thaw};
 pub use layout::{Hierarchy, Layout, Mode};
-pub use limits::{
-    Check, Limits, OnRefusal, Origin, Warning, Write, io_weight, weight_from_shares, writes,
-    writes_for_update,
-};
+pub use limits::write::{Check, Limits, OnRefusal, Origin, Warning, Write};
+pub use limits::{DEFAULT_DEVICES, io_weight, weight_from_shares, writes, writes_for_update};
 pub use paths::{Paths, resolve};
+pub use processes::processes;
 pub use resources::*;
-pub use tree::{Created, attach, create, open_v2_dir, processes, remove};
+pub use tree::{Created, attach, create, open_v2_dir, remove};

@@ -1,18 +1,19 @@
-//! The directories: made, entered, listed and removed.
+//! The directories: made, entered and removed.
 //!
 //! A container's cgroup is one directory in each hierarchy. They are made before anything runs in them, and removed
 //! when nothing does. Processes are never moved out to make a directory removable: whoever lives there is named.
 
 use crate::error::{Error, Result, errno_of};
-use crate::files::{is_gone, read_text, write_text};
+use crate::files::{is_gone, read_value, write_text};
 use crate::freezer;
 use crate::layout::{Hierarchy, Layout, Mode};
 use crate::paths::Paths;
+use crate::processes::processes_of;
 use crate::walk::walk;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -68,11 +69,12 @@ fn create_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<
             false => hierarchy.controllers.first().map_or("", String::as_str),
         };
         let Some(dir) = paths.dir(key) else { continue };
-        if let Found::Existing = make(dir, created)? {
+        let found = make(dir, created)?;
+        if found == Found::Existing {
             refuse_occupied(dir)?;
         }
         if hierarchy.controllers.iter().any(|c| c == "cpuset") && !hierarchy.v2 {
-            fill_cpuset(dir, &hierarchy.mount_point)?;
+            fill_cpuset(found, dir, &hierarchy.mount_point)?;
         }
         if layout.mode == Mode::V2 {
             hand_down(hierarchy, dir)?;
@@ -89,6 +91,7 @@ fn create_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<
     Ok(())
 }
 
+#[derive(Clone, Copy, PartialEq)]
 enum Found {
     New,
     Existing,
@@ -126,22 +129,28 @@ fn refuse_occupied(dir: &Path) -> Result<()> {
 }
 
 /// Gives an empty cpuset the CPUs and memory nodes of its parent. `top` is the mount point, which always has some.
-fn fill_cpuset(dir: &Path, top: &Path) -> Result<()> {
+fn fill_cpuset(found: Found, dir: &Path, top: &Path) -> Result<()> {
     for file in ["cpuset.cpus", "cpuset.mems"] {
-        inherit(dir, top, file)?;
+        match found {
+            // A new one is empty or, with cgroup.clone_children, has what its parent has: no need to ask.
+            Found::New => inherit(dir, top, file)?,
+            Found::Existing => own_or_inherited(dir, top, file)?,
+        };
     }
     Ok(())
 }
 
 fn inherit(dir: &Path, top: &Path, file: &str) -> Result<String> {
-    let own = read_text(&dir.join(file))?;
-    match dir.parent() {
-        Some(parent) if own.is_empty() && dir != top => {
-            let list = inherit(parent, top, file)?;
-            write_text(&dir.join(file), &list)?;
-            Ok(list)
-        }
-        _ => Ok(own),
+    let list = own_or_inherited(dir.parent().unwrap_or(top), top, file)?;
+    write_text(&dir.join(file), &list)?;
+    Ok(list)
+}
+
+fn own_or_inherited(dir: &Path, top: &Path, file: &str) -> Result<String> {
+    let own = read_value(&dir.join(file))?;
+    match own.is_empty() && dir != top {
+        true => inherit(dir, top, file),
+        false => Ok(own),
     }
 }
 
@@ -176,7 +185,7 @@ fn hand_down(hierarchy: &Hierarchy, dir: &Path) -> Result<()> {
 
 /// What `cgroup.subtree_control` of `dir` lacks, each as `+name`.
 fn missing(hierarchy: &Hierarchy, dir: &Path) -> Result<Vec<String>> {
-    let enabled = read_text(&dir.join("cgroup.subtree_control"))?;
+    let enabled = read_value(&dir.join("cgroup.subtree_control"))?;
     let lacks = |c: &&String| !enabled.split(' ').any(|e| e == *c);
     let controllers = hierarchy.controllers.iter().filter(lacks);
     Ok(controllers.map(|c| format!("+{c}")).collect())
@@ -208,39 +217,6 @@ pub fn open_v2_dir(paths: &Paths) -> Result<OwnedFd> {
         .map_err(|e| Error::io("open", dir, &e))
 }
 
-/// The processes of the container, those in cgroups below its own included, in ascending order; none if the cgroup is
-/// gone. A process outside of the caller's pid namespace has no number there and is left out.
-pub fn processes(paths: &Paths) -> Result<Vec<i32>> {
-    let dirs = paths.dirs();
-    match paths.unified().or(dirs.first().copied()) {
-        Some(dir) => processes_of(dir),
-        None => Ok(Vec::new()),
-    }
-}
-
-/// The processes in `dir` and below.
-pub(crate) fn processes_of(dir: &Path) -> Result<Vec<i32>> {
-    let mut pids = Vec::new();
-    walk(dir, |node| {
-        let file = node.path.join("cgroup.procs");
-        let text = match read_text(&file) {
-            Err(e) if is_gone(&e) => return Ok(()),
-            text => text?,
-        };
-        for line in text.lines() {
-            let pid: i32 = line.parse().map_err(|_| Error::Format {
-                path: file.clone(),
-                text: line.to_owned(),
-            })?;
-            pids.extend((pid > 0).then_some(pid));
-        }
-        Ok(())
-    })?;
-    pids.sort_unstable();
-    pids.dedup();
-    Ok(pids)
-}
-
 /// Removes the container's directories, those below included. Waits a bounded time for processes that are dying; what
 /// is gone already is fine. Every hierarchy is tried, and the first that remained is the error.
 pub fn remove(paths: &Paths) -> Result<()> {
@@ -256,6 +232,9 @@ fn remove_tree(dir: &Path, deadline: Instant) -> Result<()> {
     retry_until(deadline, dir, || {
         if rmdir(dir)? {
             return Ok(true);
+        }
+        if !has_children(dir)? {
+            return Ok(false);
         }
         remove_children(dir)?;
         rmdir(dir)
@@ -296,13 +275,13 @@ fn remove_children(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// By the count of links, which is two and one more for each directory below.
 fn has_children(dir: &Path) -> Result<bool> {
-    let mut nodes = 0;
-    walk(dir, |_| {
-        nodes += 1;
-        Ok(())
-    })?;
-    Ok(nodes > 1)
+    match fs::metadata(dir).map_err(|e| Error::io("stat", dir, &e)) {
+        Ok(metadata) => Ok(metadata.nlink() > 2),
+        Err(e) if is_gone(&e) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether the directory is gone; not if something lives in it.

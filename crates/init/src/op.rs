@@ -30,7 +30,29 @@ impl<'a> Wire<'a> for Slot {
 
 impl Show for Slot {
     fn show(&self, visitor: &mut dyn Visitor) {
-        visitor.int(i128::from(self.0));
+        match *self {
+            NO_SLOT => visitor.text(b"none"),
+            Slot(number) => visitor.int(i128::from(number)),
+        }
+    }
+}
+
+/// `st_mode` of a node: type and permission bits, shown in octal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl<'a> Wire<'a> for Mode {
+    fn put(&self, out: &mut dyn Sink) {
+        self.0.put(out);
+    }
+    fn get(from: &mut Reader<'a>) -> Option<Self> {
+        u32::get(from).map(Mode)
+    }
+}
+
+impl Show for Mode {
+    fn show(&self, visitor: &mut dyn Visitor) {
+        visitor.text(&[15, 12, 9, 6, 3, 0].map(|shift| b'0' + (self.0 >> shift & 7) as u8));
     }
 }
 
@@ -89,8 +111,19 @@ bits! {
 }
 
 bits! {
-    /// A set of capabilities; the names are shown by number, bit n is capability n.
-    CapSet {}
+    /// A set of capabilities: bit n is capability n (capabilities(7)).
+    CapSet {
+        0x1 "chown", 0x2 "dac_override", 0x4 "dac_read_search", 0x8 "fowner", 0x10 "fsetid", 0x20 "kill",
+        0x40 "setgid", 0x80 "setuid", 0x100 "setpcap", 0x200 "linux_immutable", 0x400 "net_bind_service",
+        0x800 "net_broadcast", 0x1000 "net_admin", 0x2000 "net_raw", 0x4000 "ipc_lock", 0x8000 "ipc_owner",
+        0x10000 "sys_module", 0x20000 "sys_rawio", 0x40000 "sys_chroot", 0x80000 "sys_ptrace", 0x100000
+        "sys_pacct", 0x200000 "sys_admin", 0x400000 "sys_boot", 0x800000 "sys_nice", 0x1000000
+        "sys_resource", 0x2000000 "sys_time", 0x4000000 "sys_tty_config", 0x8000000 "mknod", 0x10000000
+        "lease", 0x20000000 "audit_write", 0x40000000 "audit_control", 0x80000000 "setfcap", 0x100000000
+        "mac_override", 0x200000000 "mac_admin", 0x400000000 "syslog", 0x800000000 "wake_alarm",
+        0x1000000000 "block_suspend", 0x2000000000 "audit_read", 0x4000000000 "perfmon", 0x8000000000 "bpf",
+        0x10000000000 "checkpoint_restore",
+    }
 }
 
 /// The field `cgroup` of [`Op::Spawn`] when the new process stays in the caller's cgroup.
@@ -261,7 +294,7 @@ ops! {
         /// Path below the root.
         path: &'a CStr,
         /// `S_IFCHR`, `S_IFBLK` or `S_IFIFO`, and permission bits.
-        mode: u32,
+        mode: Mode,
         /// Major number.
         major: u32,
         /// Minor number.

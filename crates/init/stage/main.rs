@@ -176,7 +176,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Remount { target, set, clear, propagation } => mounts::remount(init, target, set, clear, propagation),
         Op::Symlink { path, target, replace } => devices::symlink(init, path, target, replace),
         Op::Device { path, mode, major, minor, uid, gid } => {
-            devices::node(init, path, devices::Node { mode, major, minor, uid, gid })
+            devices::node(init, path, devices::Node { mode: mode.0, major, minor, uid, gid })
         }
         Op::Pivot {} => root::pivot(init),
         Op::RootPropagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),

@@ -1,6 +1,7 @@
 //! `cpu`: weight, bandwidth, idle policy, real time, and placement (the controller cpuset).
 
-use super::{Home, Lowering, OnRefusal, set};
+use super::lowering::{Home, Lowering, set};
+use super::write::OnRefusal;
 use crate::error::{Error, Result};
 use crate::resources::Cpu;
 use std::path::Path;

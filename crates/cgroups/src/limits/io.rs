@@ -1,7 +1,8 @@
 //! `blockIO`: the controller blkio of v1, io of v2. The files of the BFQ scheduler are preferred for weights, those of
 //! the older scheduler of v1 and of the cost model of v2 are the alternative.
 
-use super::{Home, Lowering, OnRefusal, set};
+use super::lowering::{Home, Lowering, set};
+use super::write::OnRefusal;
 use crate::error::{Error, Result};
 use crate::resources::{BlockIo, ThrottleDevice, WeightDevice};
 use std::ops::RangeInclusive;

@@ -1,7 +1,8 @@
 //! `memory`. On v1 `memory.memsw` limits memory and swap together, on v2 `memory.swap.max` limits swap alone, so v2
 //! gets the difference. See cgroup-v1/memory.rst and cgroup-v2.rst of the kernel.
 
-use super::{Check, Home, Lowering, OnRefusal, set};
+use super::lowering::{Home, Lowering, set};
+use super::write::{Check, OnRefusal};
 use crate::error::{Error, Result};
 use crate::resources::Memory;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! `pids`, `hugepageLimits`, `network`, `rdma` and `unified`.
 
-use super::{Home, Lowering, OnRefusal};
+use super::lowering::{Home, Lowering};
+use super::write::OnRefusal;
 use crate::error::{Error, Result};
 use crate::layout::Mode;
 use crate::resources::{HugepageLimit, Network, Pids, Rdma};

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Mode, Write};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What can be wrong with a configuration, in words. Each variant keeps the values it speaks of; the place is the
 //! pointer's to tell.
 
-use super::sysctl::NameFault;
+use super::sysctl_name::NameFault;
 
 /// What is wrong with one value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

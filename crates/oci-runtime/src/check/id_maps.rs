@@ -1,7 +1,8 @@
 //! Checks of the id mappings of the user namespace, by the kernel's own rules (user_namespaces(7)): ranges that fit,
 //! that do not overlap on either side, and that hold the ids of the process.
 
-use super::{Fault, Problems};
+use super::Fault;
+use super::problem::Problems;
 use crate::pointer::at;
 use crate::spec::{IdMapping, Spec};
 

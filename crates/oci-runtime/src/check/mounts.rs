@@ -1,7 +1,8 @@
 //! Checks of the list of mounts.
 
+use super::Fault;
 use super::paths::is_top;
-use super::{Fault, Problems};
+use super::problem::Problems;
 use crate::mount_options::{self, MountOptions};
 use crate::pointer::at;
 use crate::spec::Mount;

@@ -1,6 +1,7 @@
 //! Checks of the list of namespaces and of the clocks of a new time namespace.
 
-use super::{Fault, Problems};
+use super::Fault;
+use super::problem::Problems;
 use crate::pointer::at;
 use crate::spec::{Linux, Spec};
 

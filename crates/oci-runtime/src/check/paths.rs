@@ -1,6 +1,7 @@
 //! Checks of the root, of the names of the machine, of device nodes, and of what is masked or read-only.
 
-use super::{Fault, Problems};
+use super::Fault;
+use super::problem::Problems;
 use crate::mount_options::propagation;
 use crate::pointer::{Part, at};
 use crate::spec::{Device, Spec};

@@ -1,6 +1,7 @@
 //! Checks of the `process` object: its arguments, environment, ids, limits and capabilities.
 
-use super::{Fault, Problems};
+use super::Fault;
+use super::problem::Problems;
 use crate::capabilities::{is_well_formed, number};
 use crate::host::Host;
 use crate::pointer::at;

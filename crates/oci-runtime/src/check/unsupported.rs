@@ -2,7 +2,8 @@
 //! place, because to leave it out in silence would be to run something else. To carry out one more is to take out its
 //! row.
 
-use super::{Fault, Problems};
+use super::Fault;
+use super::problem::Problems;
 use crate::pointer::{Part, at};
 use crate::spec::{Mount, Process, Profile, Spec};
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use oci_runtime_init::op::{List, MountAttr, NO_SLOT, Op, Propagation, Slot};
+use oci_runtime_init::op::{List, Mode, MountAttr, NO_SLOT, Op, Propagation, Slot};
 
 use super::host_side::open_tree;
 use super::namespaces::Namespaces;
@@ -89,9 +89,7 @@ pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, sources: Sources) -> Result
                 } = *node;
                 plan.inner(
                     node.origin.clone(),
-                    Op::Device {
-                        path: &path,
-                        mode,
+                    Op::Device { path: &path, mode: Mode(mode),
                         major,
                         minor,
                         uid,

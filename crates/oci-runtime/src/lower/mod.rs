@@ -15,6 +15,8 @@ mod namespaces;
 mod process;
 mod propagation;
 mod seccomp;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use oci_runtime_init::show::{Show, Visitor};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Lane, ParentOp, Plan, Step};
 
@@ -26,6 +26,10 @@ impl Plan {
     pub fn to_json(&self) -> Value {
         let steps = self.steps().iter().enumerate().map(|(number, step)| {
             let (op, arguments) = self.call(step);
+            let arguments: serde_json::Map<String, Value> = arguments
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect();
             json!({
                 "number": number,
                 "lane": lane(step.lane),
@@ -47,20 +51,23 @@ impl Plan {
         text
     }
 
-    fn call(&self, step: &Step) -> (&'static str, Map<String, Value>) {
+    fn call(&self, step: &Step) -> (&'static str, Arguments) {
         match (self.op(step), self.parent_op(step)) {
             (Some(op), _) => {
-                let mut arguments = Map::new();
+                let mut arguments = Arguments::new();
                 op.fields(&mut |name, value| {
-                    arguments.insert(name.to_owned(), json(value));
+                    arguments.push((name, json(value)));
                 });
                 (op.name(), arguments)
             }
             (None, Some(op)) => parent_call(op),
-            (None, None) => ("?", Map::new()),
+            (None, None) => ("?", Arguments::new()),
         }
     }
 }
+
+/// Names and values in the order of the operation's definition.
+type Arguments = Vec<(&'static str, Value)>;
 
 fn lane(lane: Lane) -> &'static str {
     match lane {
@@ -70,11 +77,9 @@ fn lane(lane: Lane) -> &'static str {
     }
 }
 
-fn parent_call(op: &ParentOp) -> (&'static str, Map<String, Value>) {
-    let mut arguments = Map::new();
-    let mut put = |name: &str, value: Value| {
-        arguments.insert(name.to_owned(), value);
-    };
+fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
+    let mut arguments = Arguments::new();
+    let mut put = |name: &'static str, value: Value| arguments.push((name, value));
     let name = match op {
         ParentOp::CreateCgroup { paths } => {
             put("paths", json!(paths.0));

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Str, absent, nullable};
+use super::Str;
+use super::absent::{absent, nullable};
 
 /// The six lists, each run in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use oci_runtime_cgroups::Resources;
 use oci_runtime_seccomp::Profile;
 use serde::{Deserialize, Serialize};
 
-use super::{Str, absent, nullable};
+use super::absent::{absent, nullable};
+use super::{IdMapping, Str};
 
 /// The `linux` object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,21 +73,6 @@ impl<'a> Linux<'a> {
             .iter()
             .find(|namespace| namespace.kind == *kind)
     }
-}
-
-/// A range of ids and what it is on the host, see user_namespaces(7).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct IdMapping {
-    /// First id in the container.
-    #[serde(rename = "containerID", deserialize_with = "nullable")]
-    pub container_id: u32,
-    /// First id on the host.
-    #[serde(rename = "hostID", deserialize_with = "nullable")]
-    pub host_id: u32,
-    /// How many ids follow one another.
-    #[serde(deserialize_with = "nullable")]
-    pub size: u32,
 }
 
 /// A namespace to make, or to join when it has a path.

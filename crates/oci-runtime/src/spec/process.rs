@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Str, absent, nullable};
+use super::Str;
+use super::absent::{absent, nullable};
 
 /// The `process` object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

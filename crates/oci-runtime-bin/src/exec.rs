@@ -1,0 +1,152 @@
+//! `exec`: one more process in a container, described on the command line or by a file.
+
+use std::path::Path;
+
+use oci_runtime::spec::{Capabilities, Process, Spec, Str, parse_as};
+use oci_runtime::{Exec, own_stdio};
+
+use crate::Call;
+use crate::console::{Console, console};
+use crate::create::preserved;
+use crate::failure::{Failure, Misuse};
+use crate::foreground::{Orphans, attend, block_signals};
+use crate::parse::{Arguments, string};
+use crate::user;
+
+/// `exec ID COMMAND...`, `exec --process FILE ID`.
+pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
+    let arguments = &call.arguments;
+    let wanted = wanted(arguments)?;
+    let detached = arguments.switch("detach");
+    let console = console(wanted.terminal(), detached, arguments.text("console-socket"))?;
+    if detached {
+        start(call, &wanted, &console)?;
+        return Ok(0);
+    }
+    let signals = block_signals()?;
+    let process = start(call, &wanted, &console)?;
+    attend(&process, &signals, console, wanted.has_size(), Orphans::Leave)
+}
+
+fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime::Process, Failure> {
+    let arguments = &call.arguments;
+    let preserved = preserved(arguments)?;
+    let options = Exec {
+        stdio: own_stdio(),
+        console: console.socket(),
+        preserve_fds: &preserved,
+        keyring: true,
+        pid_file: arguments.text("pid-file").map(Path::new),
+        ignore_paused: arguments.switch("ignore-paused"),
+        trace: call.debug,
+    };
+    Ok(oci_runtime::exec(&call.root, &arguments.id(), &options, &|spec| Ok(wanted.process(spec)))?)
+}
+
+/// The process to start.
+#[derive(Debug)]
+enum Wanted {
+    /// As the file has it, whatever else was said.
+    File(Box<Process<'static>>),
+    /// The container's own process with these changes.
+    Changes(Changes),
+}
+
+#[derive(Debug)]
+struct Changes {
+    args: Vec<String>,
+    env: Vec<String>,
+    cwd: Option<String>,
+    user: Option<(u32, Option<u32>)>,
+    additional_gids: Vec<u32>,
+    capabilities: Vec<String>,
+    no_new_privileges: Option<bool>,
+    terminal: bool,
+}
+
+fn wanted(arguments: &Arguments) -> Result<Wanted, Failure> {
+    match arguments.text("process") {
+        Some(path) => Ok(Wanted::File(Box::new(read(Path::new(path))?))),
+        None => Ok(Wanted::Changes(changes(arguments)?)),
+    }
+}
+
+/// The file's bytes stay for as long as we run: the process borrows from them.
+fn read(path: &Path) -> Result<Process<'static>, Failure> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| Failure::File { action: "read", path: path.to_owned(), source })?;
+    parse_as(bytes.leak()).map_err(|source| Failure::Parse { path: path.to_owned(), source })
+}
+
+fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
+    let user = arguments.strings("user")?.pop().filter(|text| !text.is_empty());
+    let gid = |text: String| {
+        user::id(&text).map_err(|reason| Misuse::BadValue { flag: "additional-gids", value: text, reason })
+    };
+    let args: Result<_, _> = arguments.rest.iter().skip(1).map(|word| string("COMMAND", word)).collect();
+    Ok(Changes {
+        args: args?,
+        env: arguments.strings("env")?,
+        cwd: arguments.strings("cwd")?.pop().filter(|text| !text.is_empty()),
+        user: user.map(|text| user::parse(&text)).transpose()?,
+        additional_gids: arguments.strings("additional-gids")?.into_iter().map(gid).collect::<Result<_, _>>()?,
+        capabilities: arguments.strings("cap")?,
+        no_new_privileges: arguments.given("no-new-privs").then(|| arguments.switch("no-new-privs")),
+        terminal: arguments.switch("tty"),
+    })
+}
+
+impl Wanted {
+    fn terminal(&self) -> bool {
+        match self {
+            Wanted::File(process) => process.terminal,
+            Wanted::Changes(changes) => changes.terminal,
+        }
+    }
+
+    fn has_size(&self) -> bool {
+        matches!(self, Wanted::File(process) if process.console_size.is_some())
+    }
+
+    fn process<'s>(&self, spec: &Spec<'s>) -> Process<'s> {
+        match self {
+            Wanted::File(process) => Process::clone(process),
+            Wanted::Changes(changes) => changes.apply(spec.process.clone().unwrap_or_default()),
+        }
+    }
+}
+
+impl Changes {
+    fn apply<'s>(&self, mut process: Process<'s>) -> Process<'s> {
+        process.args = texts(&self.args).collect();
+        process.env.extend(texts(&self.env));
+        process.terminal = self.terminal;
+        process.console_size = None;
+        process.user.additional_gids.extend(&self.additional_gids);
+        if let Some(cwd) = &self.cwd {
+            process.cwd = cwd.clone().into();
+        }
+        if let Some((uid, gid)) = self.user {
+            process.user.uid = uid;
+            process.user.gid = gid.unwrap_or(process.user.gid);
+        }
+        if let Some(no_new_privileges) = self.no_new_privileges {
+            process.no_new_privileges = no_new_privileges;
+        }
+        if !self.capabilities.is_empty() {
+            // Neither inheritable nor ambient: what the process executes is to gain nothing (CVE-2022-29162).
+            let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+            for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+                set.extend(texts(&self.capabilities));
+            }
+        }
+        process
+    }
+}
+
+fn texts<'s>(list: &[String]) -> impl Iterator<Item = Str<'s>> {
+    list.iter().map(|text| Str::from(text.clone()))
+}
+
+#[cfg(test)]
+mod tests;

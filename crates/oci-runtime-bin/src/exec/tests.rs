@@ -1,0 +1,46 @@
+use super::*;
+use crate::parse::parse;
+use crate::table::VERBS;
+
+fn changed(words: &[&str]) -> Result<Process<'static>, Failure> {
+    let verb = VERBS.iter().find(|verb| verb.name == "exec").unwrap();
+    let arguments = parse(verb.flags, true, words.iter().map(Into::into).collect())?;
+    Ok(wanted(&arguments)?.process(&Spec::example()))
+}
+
+#[test]
+fn the_containers_process_is_the_base() {
+    let base = Spec::example().process.unwrap();
+    let process = changed(&["id", "ls", "-l"]).unwrap();
+    assert_eq!(process.args, ["ls", "-l"]);
+    assert_eq!((&process.env, &process.cwd, &process.user), (&base.env, &base.cwd, &base.user));
+    assert_eq!(process.capabilities, base.capabilities);
+    assert!(process.no_new_privileges && base.terminal && !process.terminal);
+}
+
+#[test]
+fn flags_change_it() {
+    let process = changed(&[
+        "-t", "--cwd", "/tmp", "-e", "A=1", "--env=B=2", "-u", "5:6", "-g", "7", "--no-new-privs=false", "--cap",
+        "CAP_CHOWN", "id", "sh",
+    ])
+    .unwrap();
+    assert!(process.terminal && !process.no_new_privileges);
+    assert_eq!(process.cwd, "/tmp");
+    assert_eq!(process.env[process.env.len() - 2..], ["A=1", "B=2"]);
+    assert_eq!((process.user.uid, process.user.gid, process.user.additional_gids), (5, 6, vec![7]));
+    let sets = process.capabilities.unwrap();
+    for set in [&sets.bounding, &sets.effective, &sets.permitted] {
+        assert!(set.contains(&"CAP_CHOWN".into()));
+    }
+    assert!(sets.ambient.is_empty() && sets.inheritable.is_empty());
+}
+
+#[test]
+fn a_user_that_is_not_exact_is_an_error() {
+    for user in ["root", "1:", "-1", "4294967296", "1 "] {
+        let failure = changed(&["--user", user, "id", "sh"]).unwrap_err();
+        assert!(matches!(failure, Failure::User { .. }), "{user:?}");
+    }
+    assert!(changed(&["-g", "-1", "id", "sh"]).is_err());
+}

@@ -1,0 +1,141 @@
+//! What can go wrong here, apart from what the library tells.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+/// Why a command was not carried out.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line makes no sense.
+    Misuse(Misuse),
+    /// The library's own error.
+    Runtime(oci_runtime::Error),
+    /// A file.
+    File { action: &'static str, path: PathBuf, source: io::Error },
+    /// A stream.
+    Io { action: &'static str, source: io::Error },
+    /// A system call.
+    Os { action: &'static str, errno: Errno },
+    /// A document that cannot be read.
+    Parse { path: PathBuf, source: oci_runtime::spec::ParseError },
+    /// A value that cannot be written as JSON.
+    Json(serde_json::Error),
+    /// A terminal, nobody to stay with it, and nowhere to send it.
+    ConsoleNeeded,
+    /// Somewhere to send a terminal, and none to send.
+    ConsoleUnused,
+    /// The container had a terminal to send, and it did not come.
+    ConsoleLost,
+    /// `--user`.
+    User { text: String, reason: &'static str },
+    /// A number of the caller's file descriptors that is not open.
+    PreservedFd { fd: i32, count: u32 },
+    /// `--root /`.
+    RootIsRoot,
+    /// `kill`.
+    UnknownSignal(String),
+}
+
+/// A command line that makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Misuse {
+    UnknownVerb(String),
+    NotBuiltIn(&'static str),
+    UnknownFlag { flag: String },
+    NeedsValue { flag: &'static str },
+    BadValue { flag: &'static str, value: String, reason: &'static str },
+    Choice { flag: &'static str, value: String, words: &'static [&'static str] },
+    NotYet { flag: &'static str },
+    Count { verb: &'static str, usage: &'static str, found: usize },
+}
+
+impl Misuse {
+    pub fn bad(flag: &'static str, value: &OsStr, reason: &'static str) -> Misuse {
+        Misuse::BadValue { flag, value: value.to_string_lossy().into_owned(), reason }
+    }
+}
+
+impl fmt::Display for Misuse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Misuse::UnknownVerb(name) => write!(f, "no such command: {name:?}"),
+            Misuse::NotBuiltIn(verb) => write!(f, "the command {verb:?} is not built in yet"),
+            Misuse::UnknownFlag { flag } => write!(f, "flag provided but not defined: -{flag}"),
+            Misuse::NeedsValue { flag } => write!(f, "flag needs an argument: --{flag}"),
+            Misuse::BadValue { flag, value, reason } => {
+                write!(f, "invalid value {value:?} for flag --{flag}: {reason}")
+            }
+            Misuse::Choice { flag, value, words } => {
+                write!(f, "invalid value {value:?} for flag --{flag}: it must be {}", words.join(" or "))
+            }
+            Misuse::NotYet { flag } => write!(f, "flag --{flag} is not supported yet"),
+            Misuse::Count { verb, usage: "", found } => {
+                write!(f, "{verb:?} takes no arguments, and got {found}")
+            }
+            Misuse::Count { verb, usage, found } => {
+                write!(f, "{verb:?} takes the arguments {usage}, and got {found}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Misuse(misuse) => misuse.fmt(f),
+            Failure::Runtime(error) => error.fmt(f),
+            Failure::File { action, path, source } => write!(f, "{action} {}: {}", path.display(), plain(source)),
+            Failure::Io { action, source } => write!(f, "{action}: {}", plain(source)),
+            Failure::Os { action, errno } => write!(f, "{action}: {}", named(*errno)),
+            Failure::Parse { path, source } => write!(f, "{}: {source}", path.display()),
+            Failure::Json(error) => write!(f, "write JSON: {error}"),
+            Failure::ConsoleNeeded => {
+                f.write_str("cannot allocate tty if runc will detach without setting console socket")
+            }
+            Failure::ConsoleUnused => {
+                f.write_str("cannot use console socket if runc will not detach or allocate tty")
+            }
+            Failure::ConsoleLost => f.write_str("the container's terminal was not handed over"),
+            Failure::User { text, reason } => write!(f, "invalid user {text:?}: {reason}"),
+            Failure::PreservedFd { fd, count } => {
+                write!(f, "unable to stat preserved-fd {fd} (of {count}): it is not open")
+            }
+            Failure::RootIsRoot => f.write_str("--root must not be the root directory"),
+            Failure::UnknownSignal(name) => write!(f, "unknown signal {name:?}"),
+        }
+    }
+}
+
+/// strerror(3) in lower case, as engines look for it, and the name that man pages use.
+fn plain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => named(Errno::from_raw(number)),
+        None => error.to_string(),
+    }
+}
+
+fn named(errno: Errno) -> String {
+    format!("{} ({errno:?})", errno.desc().to_lowercase())
+}
+
+impl From<Misuse> for Failure {
+    fn from(misuse: Misuse) -> Failure {
+        Failure::Misuse(misuse)
+    }
+}
+
+impl From<oci_runtime::Error> for Failure {
+    fn from(error: oci_runtime::Error) -> Failure {
+        Failure::Runtime(error)
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Failure {
+        Failure::Json(error)
+    }
+}

@@ -1,0 +1,59 @@
+//! Where containers are kept, and which global flags can be obeyed.
+
+use std::env;
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+use crate::failure::{Failure, Misuse};
+use crate::parse::Arguments;
+
+/// The state root: `--root`, or a directory that the caller may write to.
+pub(crate) fn of(globals: &Arguments) -> Result<PathBuf, Failure> {
+    let Some(given) = globals.text("root") else {
+        return default();
+    };
+    let path = std::path::absolute(given)
+        .map_err(|source| Failure::File { action: "find the state root", path: given.into(), source })?;
+    if path == Path::new("/") { Err(Failure::RootIsRoot) } else { Ok(path) }
+}
+
+/// Refuses what is not there.
+pub(crate) fn judge(globals: &Arguments) -> Result<(), Misuse> {
+    if globals.switch("systemd-cgroup") {
+        return Err(Misuse::NotYet { flag: "systemd-cgroup" });
+    }
+    globals.choice("cgroup-manager", &["cgroupfs"])?;
+    globals.choice("rootless", &["auto", "true", "false"])?;
+    Ok(())
+}
+
+fn default() -> Result<PathBuf, Failure> {
+    match env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty() && is_a_users_own()) {
+        None => Ok("/run/ocirun".into()),
+        Some(runtime) => {
+            let path = Path::new(&runtime).join("ocirun");
+            make_sticky(&path)
+                .map_err(|source| Failure::File { action: "make the state root", path: path.clone(), source })?;
+            Ok(path)
+        }
+    }
+}
+
+/// Whether `XDG_RUNTIME_DIR` is meant for us: not for root, unless root is only so in a user namespace.
+fn is_a_users_own() -> bool {
+    if !geteuid().is_root() {
+        return true;
+    }
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    !whole && env::var_os("USER").is_none_or(|user| user != "root")
+}
+
+/// The sticky bit keeps the directory from being cleaned away (XDG Base Directory Specification).
+fn make_sticky(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o1700))
+}

@@ -1,0 +1,24 @@
+//! `spec`: a configuration to begin with.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+
+use oci_runtime::spec::Spec;
+
+use crate::Call;
+use crate::create::bundle;
+use crate::failure::Failure;
+
+/// `spec [--bundle DIR]`. A file that is there already stays.
+pub(crate) fn spec(call: &Call) -> Result<u8, Failure> {
+    let path = bundle(&call.arguments).join("config.json");
+    let mut text = serde_json::to_vec_pretty(&Spec::example())?;
+    text.push(b'\n');
+    let made = OpenOptions::new().write(true).create_new(true).open(&path);
+    made.and_then(|mut file| file.write_all(&text)).map_err(|source| {
+        let exists = source.kind() == io::ErrorKind::AlreadyExists;
+        let action = if exists { "remove it first, config.json exists:" } else { "write" };
+        Failure::File { action, path, source }
+    })?;
+    Ok(0)
+}

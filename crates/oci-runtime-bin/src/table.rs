@@ -1,0 +1,217 @@
+//! Everything that can be said on the command line, as data.
+//!
+//! A flag is known by its name and, where it has one, a letter; both may be written with one dash or two, and a value follows
+//! as the next word or after `=`.
+
+use crate::failure::{Failure, Misuse};
+use crate::parse::Arguments;
+use crate::{Call, create, delete, exec, kill, list, plan, run, spec, start, state};
+
+/// One flag.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// Its name without dashes.
+    pub name: &'static str,
+    /// A letter for it; empty without one.
+    pub short: &'static str,
+    /// What its value is called in the help; empty for a switch.
+    pub value: &'static str,
+    /// What becomes of it.
+    pub role: Role,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What becomes of a flag that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It works.
+    Works,
+    /// It works, and is not shown.
+    Hidden,
+    /// It is taken, and has no effect here.
+    Ignored,
+    /// It is an error, since it would have had an effect.
+    NotYet,
+}
+
+/// One verb.
+#[derive(Debug)]
+pub(crate) struct Verb {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments as the help shows them.
+    pub usage: &'static str,
+    /// How many arguments it takes, at least and at most.
+    pub takes: (usize, usize),
+    /// Whether flags end at the first argument.
+    pub stops: bool,
+    /// Its flags.
+    pub flags: &'static [Flag],
+    /// What its errors begin with.
+    pub prefix: &'static str,
+    /// The exit status of its errors.
+    pub failure: u8,
+    /// What it does.
+    pub help: &'static str,
+    /// The function that does it; `None` while there is none.
+    pub run: Option<fn(&Call) -> Result<u8, Failure>>,
+}
+
+impl Verb {
+    /// Judges the number of arguments.
+    pub fn count(&self, arguments: &Arguments) -> Result<(), Misuse> {
+        let (least, most) = self.takes;
+        let found = arguments.rest.len();
+        // A process from a file brings its own arguments.
+        let least = if arguments.text("process").is_some() { least.min(1) } else { least };
+        if (least..=most).contains(&found) {
+            return Ok(());
+        }
+        Err(Misuse::Count { verb: self.name, usage: self.usage, found })
+    }
+}
+
+const ANY: usize = usize::MAX;
+
+const fn switch(name: &'static str, short: &'static str, help: &'static str) -> Flag {
+    Flag { name, short, value: "", role: Role::Works, help }
+}
+
+const fn value(name: &'static str, short: &'static str, value: &'static str, help: &'static str) -> Flag {
+    Flag { name, short, value, role: Role::Works, help }
+}
+
+const fn role(role: Role, flag: Flag) -> Flag {
+    Flag { role, ..flag }
+}
+
+/// Flags before the verb.
+pub(crate) const GLOBALS: &[Flag] = &[
+    value("root", "", "DIR", "where containers are kept; /run/ocirun, or $XDG_RUNTIME_DIR/ocirun for a user"),
+    value("log", "", "FILE", "append messages to FILE instead of writing them to standard error"),
+    value("log-format", "", "FORMAT", "text (the default) or json"),
+    switch("debug", "", "tell every step"),
+    value("rootless", "", "BOOL", "true, false or auto; taken for compatibility, the runtime finds out by itself"),
+    switch("systemd-cgroup", "", "let systemd make the cgroup; not supported yet"),
+    value("cgroup-manager", "", "NAME", "cgroupfs, the only one there is"),
+    switch("version", "v", "print the version"),
+];
+
+const BUNDLE: Flag = value("bundle", "b", "DIR", "directory with config.json; the current one without it");
+const CONSOLE_SOCKET: Flag = value("console-socket", "", "SOCKET", "send the master of the terminal to this socket");
+const PIDFD_SOCKET: Flag = role(Role::NotYet, value("pidfd-socket", "", "SOCKET", "send a pidfd to this socket"));
+const PID_FILE: Flag = value("pid-file", "", "FILE", "write the pid to FILE");
+const NO_PIVOT: Flag = role(Role::Ignored, switch("no-pivot", "", "without effect: pivot_root(2) works everywhere here"));
+const NO_KEYRING: Flag = switch("no-new-keyring", "", "leave the caller's session keyring");
+const PRESERVE_FDS: Flag = value("preserve-fds", "", "N", "pass N more file descriptors, from 3 on");
+const DETACH: Flag = switch("detach", "d", "do not wait for the end of the process");
+const FORMAT: Flag = value("format", "f", "FORMAT", "table (the default) or json");
+
+const NONE: &[Flag] = &[];
+
+const CREATE: &[Flag] = &[
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    PID_FILE,
+    NO_PIVOT,
+    NO_KEYRING,
+    PRESERVE_FDS,
+    role(Role::Ignored, DETACH),
+];
+
+const RUN: &[Flag] = &[
+    BUNDLE,
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    DETACH,
+    switch("keep", "", "do not delete the container when it has ended"),
+    PID_FILE,
+    switch("no-subreaper", "", "do not adopt processes that the container leaves behind"),
+    NO_PIVOT,
+    NO_KEYRING,
+    PRESERVE_FDS,
+];
+
+const EXEC: &[Flag] = &[
+    CONSOLE_SOCKET,
+    PIDFD_SOCKET,
+    value("cwd", "", "DIR", "working directory in the container"),
+    value("env", "e", "NAME=VALUE", "one more environment variable (may be repeated)"),
+    switch("tty", "t", "give the process a terminal"),
+    value("user", "u", "UID[:GID]", "ids, in digits"),
+    value("additional-gids", "g", "GID", "one more group (may be repeated)"),
+    value("process", "p", "FILE", "take the process from FILE, JSON as in config.json"),
+    DETACH,
+    PID_FILE,
+    role(Role::NotYet, value("process-label", "", "LABEL", "SELinux label of the process")),
+    role(Role::NotYet, value("apparmor", "", "PROFILE", "AppArmor profile of the process")),
+    switch("no-new-privs", "", "let execve(2) grant no privileges"),
+    value("cap", "c", "CAP", "one more capability (may be repeated)"),
+    PRESERVE_FDS,
+    role(Role::NotYet, value("cgroup", "", "PATH", "cgroup below the container's")),
+    switch("ignore-paused", "", "join a paused container all the same"),
+];
+
+const DELETE: &[Flag] = &[switch("force", "f", "kill what still runs; an unknown container is no error")];
+
+const KILL: &[Flag] = &[role(Role::Hidden, switch("all", "a", "every process of the container"))];
+
+const LIST: &[Flag] = &[FORMAT, switch("quiet", "q", "ids only")];
+
+const SPEC: &[Flag] =
+    &[BUNDLE, role(Role::NotYet, switch("rootless", "", "for a user without privileges; not supported yet"))];
+
+const PLAN: &[Flag] = &[BUNDLE, value("format", "f", "FORMAT", "text (the default) or json")];
+
+const fn verb(
+    name: &'static str,
+    usage: &'static str,
+    takes: (usize, usize),
+    flags: &'static [Flag],
+    run: fn(&Call) -> Result<u8, Failure>,
+    help: &'static str,
+) -> Verb {
+    Verb { name, usage, takes, stops: false, flags, prefix: "", failure: 1, help, run: Some(run) }
+}
+
+const fn unbuilt(name: &'static str, help: &'static str) -> Verb {
+    let takes = (0, ANY);
+    Verb { name, usage: "", takes, stops: true, flags: NONE, prefix: "", failure: 1, help, run: None }
+}
+
+/// The verbs.
+pub(crate) const VERBS: &[Verb] = &[
+    Verb {
+        stops: true,
+        prefix: "ocirun create failed: ",
+        ..verb("create", "ID", (1, 1), CREATE, create::create, "make a container; its program waits for start")
+    },
+    verb("start", "ID", (1, 1), NONE, start::start, "start the program of a created container"),
+    Verb {
+        stops: true,
+        prefix: "ocirun run failed: ",
+        ..verb("run", "ID", (1, 1), RUN, run::run, "make a container, start its program and wait for its end")
+    },
+    Verb {
+        stops: true,
+        prefix: "exec failed: ",
+        failure: 255,
+        ..verb("exec", "ID COMMAND...", (2, ANY), EXEC, exec::exec, "start one more process in a container")
+    },
+    verb("state", "ID", (1, 1), NONE, state::state, "print the state of a container"),
+    Verb { stops: true, ..verb("kill", "ID [SIGNAL]", (1, 2), KILL, kill::kill, "signal the first process; SIGTERM by default") },
+    verb("delete", "ID", (1, 1), DELETE, delete::delete, "delete a container"),
+    verb("list", "", (0, 0), LIST, list::list, "list the containers"),
+    verb("spec", "", (0, 0), SPEC, spec::spec, "write a config.json to begin with"),
+    verb("plan", "[ID]", (0, 1), PLAN, plan::plan, "print what create would do, without doing it"),
+    unbuilt("pause", "freeze all processes of a container"),
+    unbuilt("resume", "thaw a paused container"),
+    unbuilt("ps", "list the processes of a container"),
+    unbuilt("events", "print statistics and events of a container"),
+    unbuilt("update", "change the limits of a container"),
+    unbuilt("checkpoint", "write a running container to disk"),
+    unbuilt("restore", "make a container from a checkpoint"),
+    unbuilt("features", "print what this runtime can do"),
+];

@@ -1,0 +1,18 @@
+//! Absence. To the programs that write `config.json`, a member that is left out, that is `null` and that is empty are
+//! one and the same, so they are here too: each reads as its type's default, and the default is not written.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a value for which `null` means its default.
+pub(super) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Whether a value says nothing and need not be written.
+pub(super) fn absent<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
