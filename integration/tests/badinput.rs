@@ -33,7 +33,7 @@ fn json_that_does_not_parse_names_line_and_column() {
     let table = [
         (
             "{\n  \"ociVersion\": \"1.0.2\",\n  \"process\": }",
-            "line 3 column 14",
+            "line 3, column 14",
         ),
         ("", "line 1 column 0"),
         ("{\"ociVersion\": \"1.0.2\"", "line 1 column 22"),
@@ -302,16 +302,9 @@ fn usage_errors_say_so() {
 type NotYet = (&'static str, fn(&mut Value));
 
 /// Properties that are left for later: each must be refused by its pointer, never dropped.
-const NOT_YET: [NotYet; 7] = [
-    ("/linux/seccomp", |c| {
-        c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]})
-    }),
+const NOT_YET: [NotYet; 5] = [
     ("/hooks", |c| {
         c["hooks"] = json!({"poststop": [{"path": "/bin/true"}]})
-    }),
-    ("/linux/sysctl", |c| {
-        c["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"})
     }),
     ("/linux/intelRdt", |c| {
         c["linux"]["intelRdt"] = json!({"closID": "x", "l3CacheSchema": "L3:0=1"})

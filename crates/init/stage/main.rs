@@ -69,6 +69,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         root: 0,
         empty: 0,
         null_attached: false,
+        preserved_placed: false,
         home: [0; 256],
         exe: [0; 4097],
     };

@@ -1,10 +1,11 @@
 //! The last steps: find the program, close what is not its own, become it.
 
+use crate::op::Slot;
 use crate::report::Part;
 use crate::root;
 use crate::stat;
 use crate::step::{At, Done, Fail, Init, fail};
-use crate::sys::{self, Errno};
+use crate::sys::{self, Errno, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -90,7 +91,7 @@ pub fn home(init: &mut Init, uid: u32) -> Done {
 }
 
 /// Looks for the first line whose third field is `uid`. A line longer than the buffer is skipped.
-fn scan_passwd(init: &mut Init, file: sys::Fd, uid: u32) {
+fn scan_passwd(init: &mut Init, file: Fd, uid: u32) {
     const MEGABYTE: usize = 1 << 20;
     let mut buffer = [0u8; 4096];
     let (mut filled, mut total, mut skipping) = (0, 0, false);
@@ -149,21 +150,38 @@ fn decimal(digits: &[u8]) -> Option<u32> {
     (!digits.is_empty()).then_some(value)
 }
 
-/// Moves the caller's extra fds to their numbers, which are free, and closes all others but the channel. That one is
-/// close-on-exec: it must live until execve(2) has succeeded, and its end is how the other side knows.
+/// Closes every fd but stdio, the caller's extra ones and the channel. That one is close-on-exec: it must live until
+/// execve(2) has succeeded, and its end is how the other side knows.
 pub fn close_fds(init: &mut Init) -> Done {
-    let preserved = u32::from(init.header.preserve_fds);
-    for index in 0..preserved {
-        let fd = init.fd(crate::op::Slot(index as u16))?;
-        sys::dup3(fd, (3 + index) as i32).at(Part::Dup)?;
+    close_all_but(init, init.channel)
+}
+
+/// The same, sparing also `other`.
+pub fn close_all_but(init: &mut Init, other: Fd) -> Done {
+    place_preserved(init)?;
+    let mut first = 3 + u32::from(init.header.preserve_fds);
+    let channel = init.channel;
+    for spared in [channel.min(other) as u32, channel.max(other) as u32] {
+        if spared > first {
+            sys::close_range(first, spared - 1).at(Part::CloseRange)?;
+        }
+        first = spared + 1;
     }
-    let channel = init.channel as u32;
-    if channel > 3 + preserved {
-        sys::close_range(3 + preserved, channel - 1).at(Part::CloseRange)?;
-    }
-    sys::close_range(channel + 1, u32::MAX)
+    sys::close_range(first, u32::MAX)
         .at(Part::CloseRange)
         .map(drop)
+}
+
+/// Gives the caller's extra fds their numbers from 3 on. What is there by now is of no more use.
+fn place_preserved(init: &mut Init) -> Done {
+    if core::mem::replace(&mut init.preserved_placed, true) {
+        return Ok(());
+    }
+    for index in 0..init.header.preserve_fds {
+        let fd = init.fd(Slot(index))?;
+        sys::dup3(fd, 3 + i32::from(index)).at(Part::Dup)?;
+    }
+    Ok(())
 }
 
 /// Becomes the payload.

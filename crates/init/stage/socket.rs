@@ -2,6 +2,7 @@
 
 use crate::message;
 use crate::op::Slot;
+use crate::payload;
 use crate::report::{Kind, Part};
 use crate::stat;
 use crate::step::{At, Done, Init, NOTHING, fail};
@@ -61,15 +62,14 @@ pub fn yield_to_parent(init: &Init, step: u16) -> Done {
     }
 }
 
-/// Waits until start opens the gate. We hold the FIFO's other end too, so that it never reads as closed.
+/// Waits until start opens the gate. We hold the FIFO's other end too, so that it never reads as closed. What was needed
+/// to get here is closed before: the wait may be long.
 pub fn await_start(init: &mut Init, gate: Slot, report: Slot) -> Done {
     let gate = init.fd(gate)?;
-    sys::close(init.channel);
     init.channel = init.fd(report)?;
+    payload::close_all_but(init, gate)?;
     let mut byte = [0];
-    sys::read(gate, &mut byte).at(Part::Read)?;
-    sys::close(gate);
-    Ok(())
+    sys::read(gate, &mut byte).at(Part::Read).map(drop)
 }
 
 /// The number that `digits` spell, if they are one; an fd of ours is never stdio.

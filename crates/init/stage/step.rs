@@ -49,6 +49,8 @@ pub struct Init {
     pub empty: Fd,
     /// Whether the caller's /dev/null has been attached, and so can be cloned.
     pub null_attached: bool,
+    /// Whether the caller's extra fds have their numbers.
+    pub preserved_placed: bool,
     /// `HOME=…` and a NUL, when the environment lacks it.
     pub home: [u8; 256],
     /// Path of the payload's program and a NUL.

@@ -18,23 +18,32 @@ pub(crate) enum Console {
 }
 
 /// Decides by what is asked for. A detached process with a terminal outlives us, so somebody else has to take it.
-pub(crate) fn console(terminal: bool, detached: bool, path: Option<&OsStr>) -> Result<Console, Failure> {
+pub(crate) fn console(
+    terminal: bool,
+    detached: bool,
+    path: Option<&OsStr>,
+) -> Result<Console, Failure> {
     match (terminal, detached, path) {
         (true, true, None) => Err(Failure::ConsoleNeeded),
         (true, true, Some(path)) => connect(path).map(Console::Theirs),
         (_, _, Some(_)) => Err(Failure::ConsoleUnused),
         (false, _, None) => Ok(Console::None),
         (true, false, None) => {
-            let (ours, library) =
-                UnixStream::pair().map_err(|source| Failure::Io { action: "make a socket pair", source })?;
+            let (ours, library) = UnixStream::pair().map_err(|source| Failure::Io {
+                action: "make a socket pair",
+                source,
+            })?;
             Ok(Console::Ours(ours, library))
         }
     }
 }
 
 fn connect(path: &OsStr) -> Result<UnixStream, Failure> {
-    UnixStream::connect(path)
-        .map_err(|source| Failure::File { action: "connect to the console socket", path: path.into(), source })
+    UnixStream::connect(path).map_err(|source| Failure::File {
+        action: "connect to the console socket",
+        path: path.into(),
+        source,
+    })
 }
 
 impl Console {

@@ -15,13 +15,25 @@ use crate::{Call, sys};
 pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
     let arguments = &call.arguments;
     let preserved = preserved(arguments)?;
-    let console = console(terminal(bundle(arguments)).wanted, true, arguments.text("console-socket"))?;
-    oci_runtime::create(&call.root, &arguments.id(), &options(call, &preserved, &console))?;
+    let console = console(
+        terminal(bundle(arguments)).wanted,
+        true,
+        arguments.text("console-socket"),
+    )?;
+    oci_runtime::create(
+        &call.root,
+        &arguments.id(),
+        &options(call, &preserved, &console),
+    )?;
     Ok(0)
 }
 
 /// What the library is told.
-pub(crate) fn options<'a>(call: &'a Call, preserve_fds: &'a [BorrowedFd<'a>], console: &'a Console) -> Create<'a> {
+pub(crate) fn options<'a>(
+    call: &'a Call,
+    preserve_fds: &'a [BorrowedFd<'a>],
+    console: &'a Console,
+) -> Create<'a> {
     let arguments = &call.arguments;
     Create {
         console: console.socket(),
@@ -43,11 +55,27 @@ pub(crate) fn preserved(arguments: &Arguments) -> Result<Vec<BorrowedFd<'static>
     let Some(text) = arguments.text("preserve-fds") else {
         return Ok(Vec::new());
     };
-    let bad = || Misuse::bad("preserve-fds", text, "it is not a number of file descriptors");
-    let digits = text.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let count: u16 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(bad)?;
+    let bad = || {
+        Misuse::bad(
+            "preserve-fds",
+            text,
+            "it is not a number of file descriptors",
+        )
+    };
+    let digits = text
+        .to_str()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let count: u16 = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(bad)?;
     let fds = 3..3 + i32::from(count);
-    fds.map(|fd| sys::inherited(fd).map_err(|_| Failure::PreservedFd { fd, count: count.into() })).collect()
+    fds.map(|fd| {
+        sys::inherited(fd).map_err(|_| Failure::PreservedFd {
+            fd,
+            count: count.into(),
+        })
+    })
+    .collect()
 }
 
 /// What a configuration says of a terminal.
@@ -62,6 +90,13 @@ pub(crate) struct Terminal {
 /// Looks ahead. A configuration that cannot be read has no terminal; the library says what is wrong with it.
 pub(crate) fn terminal(bundle: &Path) -> Terminal {
     let bytes = std::fs::read(bundle.join("config.json")).unwrap_or_default();
-    let process = oci_runtime::spec::parse(&bytes).ok().and_then(|spec| spec.process);
-    process.map(|process| Terminal { wanted: process.terminal, size: process.console_size }).unwrap_or_default()
+    let process = oci_runtime::spec::parse(&bytes)
+        .ok()
+        .and_then(|spec| spec.process);
+    process
+        .map(|process| Terminal {
+            wanted: process.terminal,
+            size: process.console_size,
+        })
+        .unwrap_or_default()
 }

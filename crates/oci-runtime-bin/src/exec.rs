@@ -18,14 +18,24 @@ pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
     let arguments = &call.arguments;
     let wanted = wanted(arguments)?;
     let detached = arguments.switch("detach");
-    let console = console(wanted.terminal(), detached, arguments.text("console-socket"))?;
+    let console = console(
+        wanted.terminal(),
+        detached,
+        arguments.text("console-socket"),
+    )?;
     if detached {
         start(call, &wanted, &console)?;
         return Ok(0);
     }
     let signals = block_signals()?;
     let process = start(call, &wanted, &console)?;
-    attend(&process, &signals, console, wanted.has_size(), Orphans::Leave)
+    attend(
+        &process,
+        &signals,
+        console,
+        wanted.has_size(),
+        Orphans::Leave,
+    )
 }
 
 fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime::Process, Failure> {
@@ -40,13 +50,18 @@ fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime:
         ignore_paused: arguments.switch("ignore-paused"),
         trace: call.debug,
     };
-    Ok(oci_runtime::exec(&call.root, &arguments.id(), &options, &|spec| Ok(wanted.process(spec)))?)
+    Ok(oci_runtime::exec(
+        &call.root,
+        &arguments.id(),
+        &options,
+        &|spec| Ok(wanted.process(spec)),
+    )?)
 }
 
 /// The process to start.
 #[derive(Debug)]
 enum Wanted {
-    /// As the file has it, whatever else was said.
+    /// As the file has it.
     File(Box<Process<'static>>),
     /// The container's own process with these changes.
     Changes(Changes),
@@ -65,33 +80,75 @@ struct Changes {
 }
 
 fn wanted(arguments: &Arguments) -> Result<Wanted, Failure> {
-    match arguments.text("process") {
-        Some(path) => Ok(Wanted::File(Box::new(read(Path::new(path))?))),
-        None => Ok(Wanted::Changes(changes(arguments)?)),
+    let Some(path) = arguments.text("process") else {
+        return Ok(Wanted::Changes(changes(arguments)?));
+    };
+    match CHANGES.iter().find(|flag| arguments.given(flag)) {
+        Some(flag) => Err(Failure::TwoProcesses { also: flag }),
+        None if arguments.rest.len() > 1 => Err(Failure::TwoProcesses { also: "a command" }),
+        None => Ok(Wanted::File(Box::new(read(Path::new(path))?))),
     }
 }
 
+/// Flags that change the container's own process.
+const CHANGES: &[&str] = &[
+    "cwd",
+    "env",
+    "tty",
+    "user",
+    "additional-gids",
+    "no-new-privs",
+    "cap",
+];
+
 /// The file's bytes stay for as long as we run: the process borrows from them.
 fn read(path: &Path) -> Result<Process<'static>, Failure> {
-    let bytes = std::fs::read(path)
-        .map_err(|source| Failure::File { action: "read", path: path.to_owned(), source })?;
-    parse_as(bytes.leak()).map_err(|source| Failure::Parse { path: path.to_owned(), source })
+    let bytes = std::fs::read(path).map_err(|source| Failure::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    parse_as(bytes.leak()).map_err(|source| Failure::Parse {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
-    let user = arguments.strings("user")?.pop().filter(|text| !text.is_empty());
+    let user = arguments
+        .strings("user")?
+        .pop()
+        .filter(|text| !text.is_empty());
     let gid = |text: String| {
-        user::id(&text).map_err(|reason| Misuse::BadValue { flag: "additional-gids", value: text, reason })
+        user::id(&text).map_err(|reason| Misuse::BadValue {
+            flag: "additional-gids",
+            value: text,
+            reason,
+        })
     };
-    let args: Result<_, _> = arguments.rest.iter().skip(1).map(|word| string("COMMAND", word)).collect();
+    let args: Result<_, _> = arguments
+        .rest
+        .iter()
+        .skip(1)
+        .map(|word| string("COMMAND", word))
+        .collect();
     Ok(Changes {
         args: args?,
         env: arguments.strings("env")?,
-        cwd: arguments.strings("cwd")?.pop().filter(|text| !text.is_empty()),
+        cwd: arguments
+            .strings("cwd")?
+            .pop()
+            .filter(|text| !text.is_empty()),
         user: user.map(|text| user::parse(&text)).transpose()?,
-        additional_gids: arguments.strings("additional-gids")?.into_iter().map(gid).collect::<Result<_, _>>()?,
+        additional_gids: arguments
+            .strings("additional-gids")?
+            .into_iter()
+            .map(gid)
+            .collect::<Result<_, _>>()?,
         capabilities: arguments.strings("cap")?,
-        no_new_privileges: arguments.given("no-new-privs").then(|| arguments.switch("no-new-privs")),
+        no_new_privileges: arguments
+            .given("no-new-privs")
+            .then(|| arguments.switch("no-new-privs")),
         terminal: arguments.switch("tty"),
     })
 }
@@ -135,7 +192,9 @@ impl Changes {
         }
         if !self.capabilities.is_empty() {
             // Neither inheritable nor ambient: what the process executes is to gain nothing (CVE-2022-29162).
-            let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+            let sets = process
+                .capabilities
+                .get_or_insert_with(Capabilities::default);
             for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
                 set.extend(texts(&self.capabilities));
             }

@@ -15,13 +15,25 @@ pub(crate) enum Failure {
     /// The library's own error.
     Runtime(oci_runtime::Error),
     /// A file.
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    File {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// A stream.
-    Io { action: &'static str, source: io::Error },
+    Io {
+        action: &'static str,
+        source: io::Error,
+    },
     /// A system call.
     Os { action: &'static str, errno: Errno },
     /// A document that cannot be read.
-    Parse { path: PathBuf, source: oci_runtime::spec::ParseError },
+    Parse {
+        path: PathBuf,
+        source: oci_runtime::spec::ParseError,
+    },
+    /// `spec` where there is a configuration already.
+    Exists(PathBuf),
     /// A value that cannot be written as JSON.
     Json(serde_json::Error),
     /// A terminal, nobody to stay with it, and nowhere to send it.
@@ -30,6 +42,8 @@ pub(crate) enum Failure {
     ConsoleUnused,
     /// The container had a terminal to send, and it did not come.
     ConsoleLost,
+    /// A description of the process in a file, and another one on the command line.
+    TwoProcesses { also: &'static str },
     /// `--user`.
     User { text: String, reason: &'static str },
     /// A number of the caller's file descriptors that is not open.
@@ -45,17 +59,39 @@ pub(crate) enum Failure {
 pub(crate) enum Misuse {
     UnknownVerb(String),
     NotBuiltIn(&'static str),
-    UnknownFlag { flag: String },
-    NeedsValue { flag: &'static str },
-    BadValue { flag: &'static str, value: String, reason: &'static str },
-    Choice { flag: &'static str, value: String, words: &'static [&'static str] },
-    NotYet { flag: &'static str },
-    Count { verb: &'static str, usage: &'static str, found: usize },
+    UnknownFlag {
+        flag: String,
+    },
+    NeedsValue {
+        flag: &'static str,
+    },
+    BadValue {
+        flag: &'static str,
+        value: String,
+        reason: &'static str,
+    },
+    Choice {
+        flag: &'static str,
+        value: String,
+        words: &'static [&'static str],
+    },
+    NotYet {
+        flag: &'static str,
+    },
+    Count {
+        verb: &'static str,
+        usage: &'static str,
+        found: usize,
+    },
 }
 
 impl Misuse {
     pub fn bad(flag: &'static str, value: &OsStr, reason: &'static str) -> Misuse {
-        Misuse::BadValue { flag, value: value.to_string_lossy().into_owned(), reason }
+        Misuse::BadValue {
+            flag,
+            value: value.to_string_lossy().into_owned(),
+            reason,
+        }
     }
 }
 
@@ -66,14 +102,26 @@ impl fmt::Display for Misuse {
             Misuse::NotBuiltIn(verb) => write!(f, "the command {verb:?} is not built in yet"),
             Misuse::UnknownFlag { flag } => write!(f, "flag provided but not defined: -{flag}"),
             Misuse::NeedsValue { flag } => write!(f, "flag needs an argument: --{flag}"),
-            Misuse::BadValue { flag, value, reason } => {
+            Misuse::BadValue {
+                flag,
+                value,
+                reason,
+            } => {
                 write!(f, "invalid value {value:?} for flag --{flag}: {reason}")
             }
             Misuse::Choice { flag, value, words } => {
-                write!(f, "invalid value {value:?} for flag --{flag}: it must be {}", words.join(" or "))
+                write!(
+                    f,
+                    "invalid value {value:?} for flag --{flag}: it must be {}",
+                    words.join(" or ")
+                )
             }
             Misuse::NotYet { flag } => write!(f, "flag --{flag} is not supported yet"),
-            Misuse::Count { verb, usage: "", found } => {
+            Misuse::Count {
+                verb,
+                usage: "",
+                found,
+            } => {
                 write!(f, "{verb:?} takes no arguments, and got {found}")
             }
             Misuse::Count { verb, usage, found } => {
@@ -88,21 +136,35 @@ impl fmt::Display for Failure {
         match self {
             Failure::Misuse(misuse) => misuse.fmt(f),
             Failure::Runtime(error) => error.fmt(f),
-            Failure::File { action, path, source } => write!(f, "{action} {}: {}", path.display(), plain(source)),
+            Failure::File {
+                action,
+                path,
+                source,
+            } => write!(f, "{action} {}: {}", path.display(), plain(source)),
             Failure::Io { action, source } => write!(f, "{action}: {}", plain(source)),
             Failure::Os { action, errno } => write!(f, "{action}: {}", named(*errno)),
             Failure::Parse { path, source } => write!(f, "{}: {source}", path.display()),
+            Failure::Exists(path) => write!(f, "File {} exists. Remove it first", path.display()),
             Failure::Json(error) => write!(f, "write JSON: {error}"),
-            Failure::ConsoleNeeded => {
-                f.write_str("cannot allocate tty if runc will detach without setting console socket")
-            }
+            Failure::ConsoleNeeded => f.write_str(
+                "cannot allocate tty if runc will detach without setting console socket",
+            ),
             Failure::ConsoleUnused => {
                 f.write_str("cannot use console socket if runc will not detach or allocate tty")
             }
             Failure::ConsoleLost => f.write_str("the container's terminal was not handed over"),
+            Failure::TwoProcesses { also } => {
+                write!(
+                    f,
+                    "--process takes the whole process from the file, so {also} cannot be given"
+                )
+            }
             Failure::User { text, reason } => write!(f, "invalid user {text:?}: {reason}"),
             Failure::PreservedFd { fd, count } => {
-                write!(f, "unable to stat preserved-fd {fd} (of {count}): it is not open")
+                write!(
+                    f,
+                    "unable to stat preserved-fd {fd} (of {count}): it is not open"
+                )
             }
             Failure::RootIsRoot => f.write_str("--root must not be the root directory"),
             Failure::UnknownSignal(name) => write!(f, "unknown signal {name:?}"),

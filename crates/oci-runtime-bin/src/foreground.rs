@@ -3,6 +3,8 @@
 //! One thread waits in one poll(2) for all of it. Every signal is blocked and read from a signalfd, so that none can end us
 //! with the caller's terminal in raw mode, and each goes on to the process.
 
+use std::os::fd::AsFd;
+
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
@@ -14,7 +16,6 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::relay::{End, Relay};
 use crate::terminal::{Raw, copy_size, receive};
-use std::os::fd::AsFd;
 
 /// What becomes of processes that lose their parent, and get us for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,13 +29,35 @@ pub(crate) enum Orphans {
 /// Blocks all signals; from now on they are read.
 pub(crate) fn block_signals() -> Result<SignalFd, Failure> {
     let all = SigSet::all();
-    all.thread_block().map_err(|errno| Failure::Os { action: "block signals", errno })?;
-    SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-        .map_err(|errno| Failure::Os { action: "make a signalfd", errno })
+    all.thread_block().map_err(|errno| Failure::Os {
+        action: "block signals",
+        errno,
+    })?;
+    SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| {
+        Failure::Os {
+            action: "make a signalfd",
+            errno,
+        }
+    })
 }
 
 /// Stays with `process` until it has ended and its output is delivered, and answers the exit status that shells would give.
+/// When we cannot stay, the process does not either.
 pub(crate) fn attend(
+    process: &Process,
+    signals: &SignalFd,
+    console: Console,
+    has_size: bool,
+    orphans: Orphans,
+) -> Result<u8, Failure> {
+    let status = stay(process, signals, console, has_size, orphans);
+    if status.is_err() {
+        forward(process, libc::SIGKILL);
+    }
+    status
+}
+
+fn stay(
     process: &Process,
     signals: &SignalFd,
     console: Console,
@@ -97,22 +120,46 @@ fn watch(
 const LOOK_AGAIN: u8 = 50;
 
 /// What is ready; nothing when it is time to look again.
-fn wait(process: &Process, signals: &SignalFd, relay: Option<&Relay>, ended: bool) -> Result<Vec<Event>, Failure> {
+fn wait(
+    process: &Process,
+    signals: &SignalFd,
+    relay: Option<&Relay>,
+    ended: bool,
+) -> Result<Vec<Event>, Failure> {
     let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     if !ended {
         fds.push(PollFd::new(process.pidfd(), PollFlags::POLLIN));
     }
     let own = fds.len();
-    let interests = relay.map(|relay| relay.interests(ended)).unwrap_or_default();
-    fds.extend(interests.iter().map(|(_, fd, flags)| PollFd::new(*fd, *flags)));
+    let interests = relay
+        .map(|relay| relay.interests(ended))
+        .unwrap_or_default();
+    fds.extend(
+        interests
+            .iter()
+            .map(|(_, fd, flags)| PollFd::new(*fd, *flags)),
+    );
     let hung_up = relay.is_some_and(Relay::is_hung_up);
-    let timeout = if hung_up { PollTimeout::from(LOOK_AGAIN) } else { PollTimeout::NONE };
+    let timeout = if hung_up {
+        PollTimeout::from(LOOK_AGAIN)
+    } else {
+        PollTimeout::NONE
+    };
     match poll(&mut fds, timeout) {
         Ok(_) => {}
         Err(Errno::EINTR | Errno::EAGAIN) => {}
-        Err(errno) => return Err(Failure::Os { action: "poll", errno }),
+        Err(errno) => {
+            return Err(Failure::Os {
+                action: "poll",
+                errno,
+            });
+        }
     }
-    let happened = |place: usize| fds.get(place).and_then(PollFd::revents).filter(|flags| !flags.is_empty());
+    let happened = |place: usize| {
+        fds.get(place)
+            .and_then(PollFd::revents)
+            .filter(|flags| !flags.is_empty())
+    };
     let mut events = Vec::with_capacity(fds.len());
     events.extend(happened(0).map(|_| Event::Signals));
     events.extend(happened(1).filter(|_| !ended).map(|_| Event::Ended));
@@ -135,7 +182,12 @@ fn take_signals(
             Ok(Some(information)) => information,
             Ok(None) => return Ok(deadly),
             Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(Failure::Os { action: "read the signalfd", errno }),
+            Err(errno) => {
+                return Err(Failure::Os {
+                    action: "read the signalfd",
+                    errno,
+                });
+            }
         };
         let signal = information.ssi_signo.cast_signed();
         deadly |= [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].contains(&signal);

@@ -10,7 +10,12 @@ use crate::signals;
 /// engines clean up with it.
 pub(crate) fn kill(call: &Call) -> Result<u8, Failure> {
     let id = call.arguments.id();
-    let name = call.arguments.rest.get(1).map(|word| word.to_string_lossy()).unwrap_or("SIGTERM".into());
+    let name = call
+        .arguments
+        .rest
+        .get(1)
+        .map(|word| word.to_string_lossy())
+        .unwrap_or("SIGTERM".into());
     let signal = signals::number(&name).ok_or_else(|| Failure::UnknownSignal(name.into_owned()))?;
     let all = call.arguments.switch("all");
     if all && signal == libc::SIGKILL {

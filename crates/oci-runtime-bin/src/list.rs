@@ -11,20 +11,37 @@ pub(crate) fn list(call: &Call) -> Result<u8, Failure> {
     let format = call.arguments.choice("format", &["table", "json"])?;
     let mut containers = oci_runtime::list(&call.root)?;
     if call.arguments.switch("quiet") {
-        print(&containers.iter().map(|container| format!("{}\n", container.id)).collect::<String>())?;
+        print(
+            &containers
+                .iter()
+                .map(|container| format!("{}\n", container.id))
+                .collect::<String>(),
+        )?;
         return Ok(0);
     }
-    let passwd = if containers.is_empty() { Passwd::default() } else { Passwd::read() };
+    let passwd = if containers.is_empty() {
+        Passwd::default()
+    } else {
+        Passwd::read()
+    };
     for container in &mut containers {
         container.owner = passwd.name(container.owner_uid);
     }
-    print(&if format == "json" { json(&containers)? } else { table(&containers) })?;
+    print(&if format == "json" {
+        json(&containers)?
+    } else {
+        table(&containers)
+    })?;
     Ok(0)
 }
 
 /// One line; `null` and not an empty list for none, as runc has it. No newline ends it.
 fn json(containers: &[Container]) -> Result<String, Failure> {
-    Ok(if containers.is_empty() { "null".to_owned() } else { serde_json::to_string(containers)? })
+    Ok(if containers.is_empty() {
+        "null".to_owned()
+    } else {
+        serde_json::to_string(containers)?
+    })
 }
 
 fn table(containers: &[Container]) -> String {
@@ -41,7 +58,11 @@ fn table(containers: &[Container]) -> String {
     });
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     let widths: [usize; 6] = std::array::from_fn(|column| {
-        let widest = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widest = rows
+            .iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0);
         (widest + 3).max(12)
     });
     rows.iter().map(|row| line(row, &widths)).collect()
@@ -50,8 +71,11 @@ fn table(containers: &[Container]) -> String {
 /// All but the last column are padded.
 fn line(row: &[String; 6], widths: &[usize; 6]) -> String {
     let [columns @ .., last] = row;
-    let padded: String =
-        columns.iter().zip(widths).map(|(text, width)| format!("{text:<width$}", width = *width)).collect();
+    let padded: String = columns
+        .iter()
+        .zip(widths)
+        .map(|(text, width)| format!("{text:<width$}", width = *width))
+        .collect();
     format!("{padded}{last}\n")
 }
 
@@ -61,7 +85,10 @@ mod tests {
 
     #[test]
     fn an_empty_table_is_its_header_and_an_empty_list_is_null() {
-        assert_eq!(table(&[]), "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n");
+        assert_eq!(
+            table(&[]),
+            "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
+        );
         assert_eq!(json(&[]).unwrap(), "null");
     }
 

@@ -91,7 +91,11 @@ enum Chosen {
 fn chosen(globals: &Arguments) -> Chosen {
     let Some((name, words)) = globals.rest.split_first().filter(|_| !globals.help) else {
         let version = globals.switch("version") && !globals.help;
-        return Chosen::Text(if version { help::version() } else { help::overview() });
+        return Chosen::Text(if version {
+            help::version()
+        } else {
+            help::overview()
+        });
     };
     if globals.switch("version") {
         return Chosen::Text(help::version());
@@ -120,7 +124,11 @@ fn perform(verb: &Verb, globals: &Arguments, words: Vec<OsString>) -> Result<u8,
     verb.count(&arguments)?;
     root::judge(globals)?;
     let root = oci_runtime::StateRoot::new(root::of(globals)?);
-    run(&Call { root, debug: globals.switch("debug"), arguments })
+    run(&Call {
+        root,
+        debug: globals.switch("debug"),
+        arguments,
+    })
 }
 
 /// Writes to standard output. A reader that has gone is an error like any other.
@@ -128,5 +136,8 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .map_err(|source| Failure::Io { action: "write to standard output", source })
+        .map_err(|source| Failure::Io {
+            action: "write to standard output",
+            source,
+        })
 }

@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 /// A flag that the table does not have, lacks its value, has one that it cannot have, or cannot be carried out.
-pub(crate) fn parse(flags: &'static [Flag], stops: bool, words: Vec<OsString>) -> Result<Arguments, Misuse> {
+pub(crate) fn parse(
+    flags: &'static [Flag],
+    stops: bool,
+    words: Vec<OsString>,
+) -> Result<Arguments, Misuse> {
     let mut words = VecDeque::from(words);
     let mut arguments = Arguments::default();
     while let Some(word) = words.pop_front() {
@@ -40,9 +44,15 @@ pub(crate) fn parse(flags: &'static [Flag], stops: bool, words: Vec<OsString>) -
             arguments.help = true;
             continue;
         }
-        let known = flags.iter().find(|flag| flag.name == name || (!flag.short.is_empty() && flag.short == name));
+        let known = flags
+            .iter()
+            .find(|flag| flag.name == name || (!flag.short.is_empty() && flag.short == name));
         let flag = known.ok_or_else(|| Misuse::UnknownFlag { flag: name.clone() })?;
-        let value = if flag.value.is_empty() { truth(flag, attached)? } else { text(flag, attached, &mut words)? };
+        let value = if flag.value.is_empty() {
+            truth(flag, attached)?
+        } else {
+            text(flag, attached, &mut words)?
+        };
         judge(flag, &value)?;
         arguments.flags.push((flag.name, value));
     }
@@ -52,10 +62,16 @@ pub(crate) fn parse(flags: &'static [Flag], stops: bool, words: Vec<OsString>) -
 
 /// The name of a flag and the value after `=`; nothing for a word that is no flag. A dash alone is none.
 fn split(word: &OsStr) -> Option<(String, Option<OsString>)> {
-    let bytes = word.as_bytes().strip_prefix(b"-").filter(|rest| !rest.is_empty())?;
+    let bytes = word
+        .as_bytes()
+        .strip_prefix(b"-")
+        .filter(|rest| !rest.is_empty())?;
     let bytes = bytes.strip_prefix(b"-").unwrap_or(bytes);
     let (name, value) = match bytes.iter().position(|&byte| byte == b'=') {
-        Some(at) if at > 0 => (&bytes[..at], Some(OsString::from_vec(bytes[at + 1..].to_vec()))),
+        Some(at) if at > 0 => (
+            &bytes[..at],
+            Some(OsString::from_vec(bytes[at + 1..].to_vec())),
+        ),
         _ => (bytes, None),
     };
     Some((String::from_utf8_lossy(name).into_owned(), value))
@@ -66,18 +82,28 @@ fn truth(flag: &Flag, attached: Option<OsString>) -> Result<OsString, Misuse> {
     match value.as_bytes() {
         b"true" | b"1" | b"t" | b"T" | b"TRUE" | b"True" => Ok("true".into()),
         b"false" | b"0" | b"f" | b"F" | b"FALSE" | b"False" => Ok("false".into()),
-        _ => Err(Misuse::bad(flag.name, &value, "it is neither true nor false")),
+        _ => Err(Misuse::bad(
+            flag.name,
+            &value,
+            "it is neither true nor false",
+        )),
     }
 }
 
-fn text(flag: &Flag, attached: Option<OsString>, words: &mut VecDeque<OsString>) -> Result<OsString, Misuse> {
-    attached.or_else(|| words.pop_front()).ok_or(Misuse::NeedsValue { flag: flag.name })
+fn text(
+    flag: &Flag,
+    attached: Option<OsString>,
+    words: &mut VecDeque<OsString>,
+) -> Result<OsString, Misuse> {
+    attached
+        .or_else(|| words.pop_front())
+        .ok_or(Misuse::NeedsValue { flag: flag.name })
 }
 
 /// A flag that cannot be carried out may still say that nothing is to be done.
 fn judge(flag: &Flag, value: &OsStr) -> Result<(), Misuse> {
-    let says_something = !value.is_empty() && !(flag.value.is_empty() && value == "false");
-    if flag.role == Role::NotYet && says_something {
+    let off = flag.value.is_empty() && value == "false";
+    if flag.role == Role::NotYet && !off && !value.is_empty() {
         return Err(Misuse::NotYet { flag: flag.name });
     }
     Ok(())
@@ -101,7 +127,10 @@ impl Arguments {
 
     /// All values of a flag.
     pub fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s OsStr> {
-        self.flags.iter().filter(move |(flag, _)| *flag == name).map(|(_, value)| value.as_os_str())
+        self.flags
+            .iter()
+            .filter(move |(flag, _)| *flag == name)
+            .map(|(_, value)| value.as_os_str())
     }
 
     /// All values of a flag that can only be text.
@@ -110,30 +139,48 @@ impl Arguments {
     }
 
     /// One of a few words, the first without any.
-    pub fn choice(&self, name: &'static str, words: &'static [&'static str]) -> Result<&'static str, Misuse> {
+    pub fn choice(
+        &self,
+        name: &'static str,
+        words: &'static [&'static str],
+    ) -> Result<&'static str, Misuse> {
         match self.text(name) {
             None => Ok(words.first().copied().unwrap_or_default()),
             Some(value) => match words.iter().find(|word| **word == value) {
                 Some(word) => Ok(word),
-                None => Err(Misuse::Choice { flag: name, value: value.to_string_lossy().into_owned(), words }),
+                None => Err(Misuse::Choice {
+                    flag: name,
+                    value: value.to_string_lossy().into_owned(),
+                    words,
+                }),
             },
         }
     }
 
     fn last(&self, name: &str) -> Option<&OsStr> {
-        self.flags.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_os_str())
+        self.flags
+            .iter()
+            .rev()
+            .find(|(flag, _)| *flag == name)
+            .map(|(_, value)| value.as_os_str())
     }
 
     /// The container's id. [`Verb::count`](crate::table::Verb::count) has seen that there is one; text that is not UTF-8 has
     /// a form that no id has.
     pub fn id(&self) -> String {
-        self.rest.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+        self.rest
+            .first()
+            .map(|word| word.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 }
 
 /// A value as text.
 pub(crate) fn string(flag: &'static str, value: &OsStr) -> Result<String, Misuse> {
-    value.to_str().map(str::to_owned).ok_or_else(|| Misuse::bad(flag, value, "it is not UTF-8"))
+    value
+        .to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Misuse::bad(flag, value, "it is not UTF-8"))
 }
 
 #[cfg(test)]

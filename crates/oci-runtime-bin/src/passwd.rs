@@ -28,7 +28,8 @@ mod tests {
 
     #[test]
     fn a_user_without_an_entry_is_a_number() {
-        let passwd = Passwd("root:x:0:0:root:/root:/bin/sh\n# c\nbroken\nu:x:1000:1000::/:\n".into());
+        let passwd =
+            Passwd("root:x:0:0:root:/root:/bin/sh\n# c\nbroken\nu:x:1000:1000::/:\n".into());
         assert_eq!(passwd.name(0), "root");
         assert_eq!(passwd.name(1000), "u");
         assert_eq!(passwd.name(1), "#1");

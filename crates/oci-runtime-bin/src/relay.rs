@@ -114,7 +114,9 @@ impl Relay {
                 if !self.to_master.is_empty() {
                     self.write_master();
                 }
-                if self.to_stdout.is_empty() && ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP) {
+                if self.to_stdout.is_empty()
+                    && ready.intersects(PollFlags::POLLIN | PollFlags::POLLHUP)
+                {
                     self.read_master();
                 }
             }
@@ -207,7 +209,11 @@ fn stdout() -> Stdout {
         return Stdout::Shared(stdout);
     }
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
-    match OpenOptions::new().write(true).custom_flags(flags).open("/proc/self/fd/1") {
+    match OpenOptions::new()
+        .write(true)
+        .custom_flags(flags)
+        .open("/proc/self/fd/1")
+    {
         Ok(file) => Stdout::Reopened(file),
         Err(_) => Stdout::Shared(stdout),
     }

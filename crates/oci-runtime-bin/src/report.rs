@@ -36,7 +36,10 @@ static INSTALLED: OnceLock<Report> = OnceLock::new();
 impl Report {
     /// Text on standard error.
     pub fn to_stderr() -> Report {
-        Report { format: Format::Text, file: None }
+        Report {
+            format: Format::Text,
+            file: None,
+        }
     }
 
     /// As the global flags say.
@@ -89,7 +92,11 @@ impl Report {
 fn append(path: &Path) -> Result<File, Failure> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o644);
-    options.open(path).map_err(|source| Failure::File { action: "open the log", path: path.to_owned(), source })
+    options.open(path).map_err(|source| Failure::File {
+        action: "open the log",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// One message.
@@ -114,7 +121,11 @@ fn line(format: Format, level: Level, message: &str, time: SystemTime) -> String
 /// Quotes where a bare word would be ambiguous.
 fn quoted(text: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "-._/@^+".contains(c);
-    if !text.is_empty() && text.chars().all(bare) { text.to_owned() } else { format!("{text:?}") }
+    if !text.is_empty() && text.chars().all(bare) {
+        text.to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 impl Log for Report {
@@ -138,7 +149,12 @@ mod tests {
     use super::*;
 
     fn at_the_epoch(format: Format, level: Level, message: &str) -> String {
-        line(format, level, message, UNIX_EPOCH + Duration::from_millis(1999))
+        line(
+            format,
+            level,
+            message,
+            UNIX_EPOCH + Duration::from_millis(1999),
+        )
     }
 
     #[test]
@@ -155,8 +171,17 @@ mod tests {
     #[test]
     fn text_is_quoted_where_it_has_to_be() {
         let text = |message| at_the_epoch(Format::Text, Level::Warn, message);
-        assert_eq!(text("word"), "time=\"1970-01-01T00:00:01Z\" level=warning msg=word\n");
-        assert_eq!(text("a \"b\""), "time=\"1970-01-01T00:00:01Z\" level=warning msg=\"a \\\"b\\\"\"\n");
-        assert_eq!(text(""), "time=\"1970-01-01T00:00:01Z\" level=warning msg=\"\"\n");
+        assert_eq!(
+            text("word"),
+            "time=\"1970-01-01T00:00:01Z\" level=warning msg=word\n"
+        );
+        assert_eq!(
+            text("a \"b\""),
+            "time=\"1970-01-01T00:00:01Z\" level=warning msg=\"a \\\"b\\\"\"\n"
+        );
+        assert_eq!(
+            text(""),
+            "time=\"1970-01-01T00:00:01Z\" level=warning msg=\"\"\n"
+        );
     }
 }

@@ -15,15 +15,24 @@ pub(crate) fn of(globals: &Arguments) -> Result<PathBuf, Failure> {
     let Some(given) = globals.text("root") else {
         return default();
     };
-    let path = std::path::absolute(given)
-        .map_err(|source| Failure::File { action: "find the state root", path: given.into(), source })?;
-    if path == Path::new("/") { Err(Failure::RootIsRoot) } else { Ok(path) }
+    let path = std::path::absolute(given).map_err(|source| Failure::File {
+        action: "find the state root",
+        path: given.into(),
+        source,
+    })?;
+    if path == Path::new("/") {
+        Err(Failure::RootIsRoot)
+    } else {
+        Ok(path)
+    }
 }
 
 /// Refuses what is not there.
 pub(crate) fn judge(globals: &Arguments) -> Result<(), Misuse> {
     if globals.switch("systemd-cgroup") {
-        return Err(Misuse::NotYet { flag: "systemd-cgroup" });
+        return Err(Misuse::NotYet {
+            flag: "systemd-cgroup",
+        });
     }
     globals.choice("cgroup-manager", &["cgroupfs"])?;
     globals.choice("rootless", &["auto", "true", "false"])?;
@@ -35,8 +44,11 @@ fn default() -> Result<PathBuf, Failure> {
         None => Ok("/run/ocirun".into()),
         Some(runtime) => {
             let path = Path::new(&runtime).join("ocirun");
-            make_sticky(&path)
-                .map_err(|source| Failure::File { action: "make the state root", path: path.clone(), source })?;
+            make_sticky(&path).map_err(|source| Failure::File {
+                action: "make the state root",
+                path: path.clone(),
+                source,
+            })?;
             Ok(path)
         }
     }

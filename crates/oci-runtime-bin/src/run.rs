@@ -17,7 +17,11 @@ pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
     let console = console(terminal.wanted, detached, arguments.text("console-socket"))?;
     if detached {
         let preserved = preserved(arguments)?;
-        oci_runtime::run(&call.root, &arguments.id(), &options(call, &preserved, &console))?;
+        oci_runtime::run(
+            &call.root,
+            &arguments.id(),
+            &options(call, &preserved, &console),
+        )?;
         return Ok(0);
     }
     stay(call, &terminal, console)
@@ -28,12 +32,25 @@ fn stay(call: &Call, terminal: &Terminal, console: Console) -> Result<u8, Failur
     let id = arguments.id();
     let preserved = preserved(arguments)?;
     let signals = block_signals()?;
-    let orphans = if arguments.switch("no-subreaper") { Orphans::Leave } else { Orphans::Reap };
+    let orphans = if arguments.switch("no-subreaper") {
+        Orphans::Leave
+    } else {
+        Orphans::Reap
+    };
     if orphans == Orphans::Reap {
-        set_child_subreaper(true).map_err(|errno| Failure::Os { action: "become a subreaper", errno })?;
+        set_child_subreaper(true).map_err(|errno| Failure::Os {
+            action: "become a subreaper",
+            errno,
+        })?;
     }
     let process = oci_runtime::run(&call.root, &id, &options(call, &preserved, &console))?;
-    let attended = attend(&process, &signals, console, terminal.size.is_some(), orphans);
+    let attended = attend(
+        &process,
+        &signals,
+        console,
+        terminal.size.is_some(),
+        orphans,
+    );
     if !arguments.switch("keep") {
         // Somebody else may have been faster: what is gone already is no error.
         let deleted = delete(&call.root, &id, true);

@@ -42,11 +42,18 @@ const NAMES: &[(&str, i32)] = &[
 /// real-time ones as the C library does. 0 is a question, not a signal, and allowed.
 pub(crate) fn number(text: &str) -> Option<i32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok().filter(|number| (0..=libc::SIGRTMAX()).contains(number));
+        return text
+            .parse()
+            .ok()
+            .filter(|number| (0..=libc::SIGRTMAX()).contains(number));
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number).or_else(|| real_time(name))
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
+        .or_else(|| real_time(name))
 }
 
 fn real_time(name: &str) -> Option<i32> {
@@ -55,7 +62,9 @@ fn real_time(name: &str) -> Option<i32> {
         None => (libc::SIGRTMAX(), -signed(name.strip_prefix("RTMAX")?, '-')?),
     };
     let number = base.checked_add(offset)?;
-    (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&number).then_some(number)
+    (libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .contains(&number)
+        .then_some(number)
 }
 
 /// The digits after a sign; nothing at all is 0.
@@ -64,7 +73,10 @@ fn signed(text: &str, sign: char) -> Option<i32> {
         return Some(0);
     }
     let digits = text.strip_prefix(sign)?;
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -75,7 +87,12 @@ mod tests {
     fn names_are_known_in_any_case_with_and_without_sig() {
         for (name, number_of) in NAMES {
             let lower = name.to_lowercase();
-            for spelling in [name.to_string(), format!("SIG{name}"), lower.clone(), format!("sig{lower}")] {
+            for spelling in [
+                name.to_string(),
+                format!("SIG{name}"),
+                lower.clone(),
+                format!("sig{lower}"),
+            ] {
                 assert_eq!(number(&spelling), Some(*number_of), "{spelling}");
             }
         }
@@ -86,7 +103,18 @@ mod tests {
         assert_eq!(number("0"), Some(0));
         assert_eq!(number("9"), Some(9));
         assert_eq!(number("64"), Some(64));
-        for text in ["65", "-1", "+9", "9999999999", "", "SIG", "NOPE", "SIGSIGTERM", " 9", "9 "] {
+        for text in [
+            "65",
+            "-1",
+            "+9",
+            "9999999999",
+            "",
+            "SIG",
+            "NOPE",
+            "SIGSIGTERM",
+            " 9",
+            "9 ",
+        ] {
             assert_eq!(number(text), None, "{text:?}");
         }
     }
@@ -96,7 +124,15 @@ mod tests {
         assert_eq!(number("SIGRTMIN"), Some(libc::SIGRTMIN()));
         assert_eq!(number("rtmin+3"), Some(libc::SIGRTMIN() + 3));
         assert_eq!(number("RTMAX-1"), Some(libc::SIGRTMAX() - 1));
-        for text in ["RTMIN-1", "RTMAX+1", "RTMIN+99", "RTMIN+", "RTMIN3", "RTMIN++3", "RTMIN+2147483647"] {
+        for text in [
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMIN+99",
+            "RTMIN+",
+            "RTMIN3",
+            "RTMIN++3",
+            "RTMIN+2147483647",
+        ] {
             assert_eq!(number(text), None, "{text}");
         }
     }

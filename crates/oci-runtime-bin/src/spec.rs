@@ -15,10 +15,13 @@ pub(crate) fn spec(call: &Call) -> Result<u8, Failure> {
     let mut text = serde_json::to_vec_pretty(&Spec::example())?;
     text.push(b'\n');
     let made = OpenOptions::new().write(true).create_new(true).open(&path);
-    made.and_then(|mut file| file.write_all(&text)).map_err(|source| {
-        let exists = source.kind() == io::ErrorKind::AlreadyExists;
-        let action = if exists { "remove it first, config.json exists:" } else { "write" };
-        Failure::File { action, path, source }
-    })?;
-    Ok(0)
+    match made.and_then(|mut file| file.write_all(&text)) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Failure::Exists(path)),
+        Err(source) => Err(Failure::File {
+            action: "write",
+            path,
+            source,
+        }),
+    }
 }

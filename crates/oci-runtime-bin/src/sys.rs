@@ -10,7 +10,14 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 /// Has every fd from `first` on closed by execve(2) (close_range(2), `CLOSE_RANGE_CLOEXEC`).
 pub(crate) fn close_on_exec_from(first: u32) {
     // SAFETY: plain numbers; no fd is closed or made.
-    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
 }
 
 /// An fd that the caller has left us, if it is open.
@@ -23,7 +30,12 @@ pub(crate) fn inherited(fd: i32) -> Result<BorrowedFd<'static>, Errno> {
 
 /// The size of a terminal (ioctl_tty(2), `TIOCGWINSZ`).
 pub(crate) fn window_size(terminal: BorrowedFd<'_>) -> Result<libc::winsize, Errno> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    let mut size = libc::winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     // SAFETY: the request writes one winsize.
     Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
     Ok(size)
@@ -32,7 +44,8 @@ pub(crate) fn window_size(terminal: BorrowedFd<'_>) -> Result<libc::winsize, Err
 /// Sets the size of a terminal, which tells the processes on it (ioctl_tty(2), `TIOCSWINSZ`).
 pub(crate) fn set_window_size(terminal: BorrowedFd<'_>, size: &libc::winsize) -> Result<(), Errno> {
     // SAFETY: the request reads one winsize.
-    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const *size) }).map(drop)
+    Errno::result(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const *size) })
+        .map(drop)
 }
 
 /// Takes the one fd that was sent over `socket` (unix(7), `SCM_RIGHTS`), without waiting for it; `None` when there is none.
@@ -51,7 +64,9 @@ pub(crate) fn receive_fd(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errn
         _ => None,
     });
     // SAFETY: the kernel has just made these fds for us, so nobody else owns them.
-    let mut owned = received.flatten().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    let mut owned = received
+        .flatten()
+        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
     let first = owned.next();
     owned.for_each(drop);
     Ok(first)

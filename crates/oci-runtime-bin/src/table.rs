@@ -35,6 +35,9 @@ pub(crate) enum Role {
     NotYet,
 }
 
+/// Carries out a verb; answers the exit status.
+pub(crate) type Run = fn(&Call) -> Result<u8, Failure>;
+
 /// One verb.
 #[derive(Debug)]
 pub(crate) struct Verb {
@@ -55,7 +58,7 @@ pub(crate) struct Verb {
     /// What it does.
     pub help: &'static str,
     /// The function that does it; `None` while there is none.
-    pub run: Option<fn(&Call) -> Result<u8, Failure>>,
+    pub run: Option<Run>,
 }
 
 impl Verb {
@@ -64,22 +67,47 @@ impl Verb {
         let (least, most) = self.takes;
         let found = arguments.rest.len();
         // A process from a file brings its own arguments.
-        let least = if arguments.text("process").is_some() { least.min(1) } else { least };
+        let least = if arguments.text("process").is_some() {
+            least.min(1)
+        } else {
+            least
+        };
         if (least..=most).contains(&found) {
             return Ok(());
         }
-        Err(Misuse::Count { verb: self.name, usage: self.usage, found })
+        Err(Misuse::Count {
+            verb: self.name,
+            usage: self.usage,
+            found,
+        })
     }
 }
 
 const ANY: usize = usize::MAX;
 
 const fn switch(name: &'static str, short: &'static str, help: &'static str) -> Flag {
-    Flag { name, short, value: "", role: Role::Works, help }
+    Flag {
+        name,
+        short,
+        value: "",
+        role: Role::Works,
+        help,
+    }
 }
 
-const fn value(name: &'static str, short: &'static str, value: &'static str, help: &'static str) -> Flag {
-    Flag { name, short, value, role: Role::Works, help }
+const fn value(
+    name: &'static str,
+    short: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Flag {
+    Flag {
+        name,
+        short,
+        value,
+        role: Role::Works,
+        help,
+    }
 }
 
 const fn role(role: Role, flag: Flag) -> Flag {
@@ -88,23 +116,68 @@ const fn role(role: Role, flag: Flag) -> Flag {
 
 /// Flags before the verb.
 pub(crate) const GLOBALS: &[Flag] = &[
-    value("root", "", "DIR", "where containers are kept; /run/ocirun, or $XDG_RUNTIME_DIR/ocirun for a user"),
-    value("log", "", "FILE", "append messages to FILE instead of writing them to standard error"),
+    value(
+        "root",
+        "",
+        "DIR",
+        "where containers are kept; /run/ocirun, or $XDG_RUNTIME_DIR/ocirun for a user",
+    ),
+    value(
+        "log",
+        "",
+        "FILE",
+        "append messages to FILE instead of writing them to standard error",
+    ),
     value("log-format", "", "FORMAT", "text (the default) or json"),
     switch("debug", "", "tell every step"),
-    value("rootless", "", "BOOL", "true, false or auto; taken for compatibility, the runtime finds out by itself"),
-    switch("systemd-cgroup", "", "let systemd make the cgroup; not supported yet"),
-    value("cgroup-manager", "", "NAME", "cgroupfs, the only one there is"),
+    value(
+        "rootless",
+        "",
+        "BOOL",
+        "true, false or auto; taken for compatibility, the runtime finds out by itself",
+    ),
+    switch(
+        "systemd-cgroup",
+        "",
+        "let systemd make the cgroup; not supported yet",
+    ),
+    value(
+        "cgroup-manager",
+        "",
+        "NAME",
+        "cgroupfs, the only one there is",
+    ),
     switch("version", "v", "print the version"),
 ];
 
-const BUNDLE: Flag = value("bundle", "b", "DIR", "directory with config.json; the current one without it");
-const CONSOLE_SOCKET: Flag = value("console-socket", "", "SOCKET", "send the master of the terminal to this socket");
-const PIDFD_SOCKET: Flag = role(Role::NotYet, value("pidfd-socket", "", "SOCKET", "send a pidfd to this socket"));
+const BUNDLE: Flag = value(
+    "bundle",
+    "b",
+    "DIR",
+    "directory with config.json; the current one without it",
+);
+const CONSOLE_SOCKET: Flag = value(
+    "console-socket",
+    "",
+    "SOCKET",
+    "send the master of the terminal to this socket",
+);
+const PIDFD_SOCKET: Flag = role(
+    Role::NotYet,
+    value("pidfd-socket", "", "SOCKET", "send a pidfd to this socket"),
+);
 const PID_FILE: Flag = value("pid-file", "", "FILE", "write the pid to FILE");
-const NO_PIVOT: Flag = role(Role::Ignored, switch("no-pivot", "", "without effect: pivot_root(2) works everywhere here"));
+const NO_PIVOT: Flag = role(
+    Role::Ignored,
+    switch("no-pivot", "", "taken for compatibility, without effect"),
+);
 const NO_KEYRING: Flag = switch("no-new-keyring", "", "leave the caller's session keyring");
-const PRESERVE_FDS: Flag = value("preserve-fds", "", "N", "pass N more file descriptors, from 3 on");
+const PRESERVE_FDS: Flag = value(
+    "preserve-fds",
+    "",
+    "N",
+    "pass N more file descriptors, from 3 on",
+);
 const DETACH: Flag = switch("detach", "d", "do not wait for the end of the process");
 const FORMAT: Flag = value("format", "f", "FORMAT", "table (the default) or json");
 
@@ -128,7 +201,11 @@ const RUN: &[Flag] = &[
     DETACH,
     switch("keep", "", "do not delete the container when it has ended"),
     PID_FILE,
-    switch("no-subreaper", "", "do not adopt processes that the container leaves behind"),
+    switch(
+        "no-subreaper",
+        "",
+        "do not adopt processes that the container leaves behind",
+    ),
     NO_PIVOT,
     NO_KEYRING,
     PRESERVE_FDS,
@@ -138,47 +215,110 @@ const EXEC: &[Flag] = &[
     CONSOLE_SOCKET,
     PIDFD_SOCKET,
     value("cwd", "", "DIR", "working directory in the container"),
-    value("env", "e", "NAME=VALUE", "one more environment variable (may be repeated)"),
+    value(
+        "env",
+        "e",
+        "NAME=VALUE",
+        "one more environment variable (may be repeated)",
+    ),
     switch("tty", "t", "give the process a terminal"),
     value("user", "u", "UID[:GID]", "ids, in digits"),
-    value("additional-gids", "g", "GID", "one more group (may be repeated)"),
-    value("process", "p", "FILE", "take the process from FILE, JSON as in config.json"),
+    value(
+        "additional-gids",
+        "g",
+        "GID",
+        "one more group (may be repeated)",
+    ),
+    value(
+        "process",
+        "p",
+        "FILE",
+        "take the process from FILE, JSON as in config.json",
+    ),
     DETACH,
     PID_FILE,
-    role(Role::NotYet, value("process-label", "", "LABEL", "SELinux label of the process")),
-    role(Role::NotYet, value("apparmor", "", "PROFILE", "AppArmor profile of the process")),
+    role(
+        Role::NotYet,
+        value("process-label", "", "LABEL", "SELinux label of the process"),
+    ),
+    role(
+        Role::NotYet,
+        value("apparmor", "", "PROFILE", "AppArmor profile of the process"),
+    ),
     switch("no-new-privs", "", "let execve(2) grant no privileges"),
     value("cap", "c", "CAP", "one more capability (may be repeated)"),
     PRESERVE_FDS,
-    role(Role::NotYet, value("cgroup", "", "PATH", "cgroup below the container's")),
+    role(
+        Role::NotYet,
+        value("cgroup", "", "PATH", "cgroup below the container's"),
+    ),
     switch("ignore-paused", "", "join a paused container all the same"),
 ];
 
-const DELETE: &[Flag] = &[switch("force", "f", "kill what still runs; an unknown container is no error")];
+const DELETE: &[Flag] = &[switch(
+    "force",
+    "f",
+    "kill what still runs; an unknown container is no error",
+)];
 
-const KILL: &[Flag] = &[role(Role::Hidden, switch("all", "a", "every process of the container"))];
+const KILL: &[Flag] = &[role(
+    Role::Hidden,
+    switch("all", "a", "every process of the container"),
+)];
 
 const LIST: &[Flag] = &[FORMAT, switch("quiet", "q", "ids only")];
 
-const SPEC: &[Flag] =
-    &[BUNDLE, role(Role::NotYet, switch("rootless", "", "for a user without privileges; not supported yet"))];
+const SPEC: &[Flag] = &[
+    BUNDLE,
+    role(
+        Role::NotYet,
+        switch(
+            "rootless",
+            "",
+            "for a user without privileges; not supported yet",
+        ),
+    ),
+];
 
-const PLAN: &[Flag] = &[BUNDLE, value("format", "f", "FORMAT", "text (the default) or json")];
+const PLAN: &[Flag] = &[
+    BUNDLE,
+    value("format", "f", "FORMAT", "text (the default) or json"),
+];
 
 const fn verb(
     name: &'static str,
     usage: &'static str,
     takes: (usize, usize),
     flags: &'static [Flag],
-    run: fn(&Call) -> Result<u8, Failure>,
+    run: Run,
     help: &'static str,
 ) -> Verb {
-    Verb { name, usage, takes, stops: false, flags, prefix: "", failure: 1, help, run: Some(run) }
+    Verb {
+        name,
+        usage,
+        takes,
+        stops: false,
+        flags,
+        prefix: "",
+        failure: 1,
+        help,
+        run: Some(run),
+    }
 }
 
 const fn unbuilt(name: &'static str, help: &'static str) -> Verb {
     let takes = (0, ANY);
-    Verb { name, usage: "", takes, stops: true, flags: NONE, prefix: "", failure: 1, help, run: None }
+    Verb {
+        name,
+        usage: "",
+        takes,
+        stops: true,
+        flags: NONE,
+        prefix: "",
+        failure: 1,
+        help,
+        run: None,
+    }
 }
 
 /// The verbs.
@@ -186,26 +326,92 @@ pub(crate) const VERBS: &[Verb] = &[
     Verb {
         stops: true,
         prefix: "ocirun create failed: ",
-        ..verb("create", "ID", (1, 1), CREATE, create::create, "make a container; its program waits for start")
+        ..verb(
+            "create",
+            "ID",
+            (1, 1),
+            CREATE,
+            create::create,
+            "make a container; its program waits for start",
+        )
     },
-    verb("start", "ID", (1, 1), NONE, start::start, "start the program of a created container"),
+    verb(
+        "start",
+        "ID",
+        (1, 1),
+        NONE,
+        start::start,
+        "start the program of a created container",
+    ),
     Verb {
         stops: true,
         prefix: "ocirun run failed: ",
-        ..verb("run", "ID", (1, 1), RUN, run::run, "make a container, start its program and wait for its end")
+        ..verb(
+            "run",
+            "ID",
+            (1, 1),
+            RUN,
+            run::run,
+            "make a container, start its program and wait for its end",
+        )
     },
     Verb {
         stops: true,
         prefix: "exec failed: ",
         failure: 255,
-        ..verb("exec", "ID COMMAND...", (2, ANY), EXEC, exec::exec, "start one more process in a container")
+        ..verb(
+            "exec",
+            "ID COMMAND...",
+            (2, ANY),
+            EXEC,
+            exec::exec,
+            "start one more process in a container",
+        )
     },
-    verb("state", "ID", (1, 1), NONE, state::state, "print the state of a container"),
-    Verb { stops: true, ..verb("kill", "ID [SIGNAL]", (1, 2), KILL, kill::kill, "signal the first process; SIGTERM by default") },
-    verb("delete", "ID", (1, 1), DELETE, delete::delete, "delete a container"),
+    verb(
+        "state",
+        "ID",
+        (1, 1),
+        NONE,
+        state::state,
+        "print the state of a container",
+    ),
+    Verb {
+        stops: true,
+        ..verb(
+            "kill",
+            "ID [SIGNAL]",
+            (1, 2),
+            KILL,
+            kill::kill,
+            "signal the first process; SIGTERM by default",
+        )
+    },
+    verb(
+        "delete",
+        "ID",
+        (1, 1),
+        DELETE,
+        delete::delete,
+        "delete a container",
+    ),
     verb("list", "", (0, 0), LIST, list::list, "list the containers"),
-    verb("spec", "", (0, 0), SPEC, spec::spec, "write a config.json to begin with"),
-    verb("plan", "[ID]", (0, 1), PLAN, plan::plan, "print what create would do, without doing it"),
+    verb(
+        "spec",
+        "",
+        (0, 0),
+        SPEC,
+        spec::spec,
+        "write a config.json to begin with",
+    ),
+    verb(
+        "plan",
+        "[ID]",
+        (0, 1),
+        PLAN,
+        plan::plan,
+        "print what create would do, without doing it",
+    ),
     unbuilt("pause", "freeze all processes of a container"),
     unbuilt("resume", "thaw a paused container"),
     unbuilt("ps", "list the processes of a container"),

@@ -7,16 +7,27 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr, tcsetattr,
+};
 
 use crate::failure::Failure;
 use crate::sys;
 
 /// Takes the master that the container has sent, and makes it non-blocking: it is ours alone.
 pub(crate) fn receive(socket: &UnixStream) -> Result<OwnedFd, Failure> {
-    let fail = |errno| Failure::Os { action: "receive the container's terminal", errno };
-    let master = sys::receive_fd(socket.as_fd()).map_err(fail)?.ok_or(Failure::ConsoleLost)?;
-    fcntl(&master, FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK)).map_err(fail)?;
+    let fail = |errno| Failure::Os {
+        action: "receive the container's terminal",
+        errno,
+    };
+    let master = sys::receive_fd(socket.as_fd())
+        .map_err(fail)?
+        .ok_or(Failure::ConsoleLost)?;
+    fcntl(
+        &master,
+        FcntlArg::F_SETFL(OFlag::O_RDWR | OFlag::O_NONBLOCK),
+    )
+    .map_err(fail)?;
     Ok(master)
 }
 
@@ -45,8 +56,10 @@ impl Raw {
         };
         let mut raw = saved.clone();
         cfmakeraw(&mut raw);
-        tcsetattr(&stdin, SetArg::TCSANOW, &raw)
-            .map_err(|errno| Failure::Os { action: "put the terminal into raw mode", errno })?;
+        tcsetattr(&stdin, SetArg::TCSANOW, &raw).map_err(|errno| Failure::Os {
+            action: "put the terminal into raw mode",
+            errno,
+        })?;
         Ok(Some(Raw(saved)))
     }
 }

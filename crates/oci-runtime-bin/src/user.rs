@@ -5,7 +5,10 @@ use crate::failure::Failure;
 
 /// A user id, and a group id where there is one: `uid[:gid]`.
 pub(crate) fn parse(text: &str) -> Result<(u32, Option<u32>), Failure> {
-    let fail = |reason| Failure::User { text: text.to_owned(), reason };
+    let fail = |reason| Failure::User {
+        text: text.to_owned(),
+        reason,
+    };
     match text.split_once(':') {
         None => Ok((id(text).map_err(fail)?, None)),
         Some((uid, gid)) => Ok((id(uid).map_err(fail)?, Some(id(gid).map_err(fail)?))),
@@ -45,8 +48,28 @@ mod tests {
     #[test]
     fn everything_else_is_an_error() {
         let texts = [
-            "", ":", "1:", ":1", "-1", "+1", " 1", "1 ", "0x10", "01", "1:01", "1:2:3", "user", "user:group", "1:group",
-            "4294967295", "4294967296", "18446744073709551617", "1\u{0661}", "1.0", "1e3", "1,2",
+            "",
+            ":",
+            "1:",
+            ":1",
+            "-1",
+            "+1",
+            " 1",
+            "1 ",
+            "0x10",
+            "01",
+            "1:01",
+            "1:2:3",
+            "user",
+            "user:group",
+            "1:group",
+            "4294967295",
+            "4294967296",
+            "18446744073709551617",
+            "1\u{0661}",
+            "1.0",
+            "1e3",
+            "1,2",
         ];
         for text in texts {
             assert!(parse(text).is_err(), "{text:?}");

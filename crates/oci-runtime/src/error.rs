@@ -83,6 +83,8 @@ pub(crate) enum Cause {
         path: PathBuf,
         source: io::Error,
     },
+    #[error("{pointer}: {error}")]
+    Input { pointer: String, error: Error },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error("unable to start container process: {0}")]
@@ -140,6 +142,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match &*self.0 {
             Cause::Parse { .. } | Cause::Config(_) | Cause::Lower { .. } => Kind::InvalidConfig,
+            Cause::Input { .. } => Kind::InvalidConfig,
             Cause::Id { .. } => Kind::InvalidId,
             Cause::Exists { .. } => Kind::AlreadyExists,
             Cause::NotFound { .. } => Kind::NotFound,
@@ -165,6 +168,18 @@ impl Error {
             action,
             path: path.to_owned(),
             source,
+        }
+        .into()
+    }
+
+    /// The same failure, with the place of config.json that led to it.
+    pub(crate) fn asked_for_by(self, pointer: &str) -> Error {
+        if pointer.is_empty() {
+            return self;
+        }
+        Cause::Input {
+            pointer: pointer.to_owned(),
+            error: self,
         }
         .into()
     }

@@ -9,18 +9,38 @@ use crate::plan::{Plan, Step};
 
 /// What `report` says of a step of `plan`.
 pub(crate) fn explain(plan: &Plan, report: Report) -> Error {
-    match plan.steps().get(usize::from(report.step)) {
-        Some(step) => explain_described(&describe_step(plan, report.step, step), report),
-        None => explain_described(
-            &Described {
-                number: report.step,
-                op: "Plan".into(),
-                attempt: "receive the plan".into(),
-                pointer: String::new(),
-            },
-            report,
-        ),
+    let Some(step) = plan.steps().get(usize::from(report.step)) else {
+        let attempt = "receive the plan".to_owned();
+        let step = Described {
+            number: report.step,
+            op: "Plan".to_owned(),
+            attempt,
+            pointer: String::new(),
+        };
+        return explain_described(&step, report);
+    };
+    let described = describe_step(plan, report.step, step);
+    match plan.op(step).and_then(|op| option(&op, report)) {
+        Some(call) => failed(&described, report, call),
+        None => explain_described(&described, report),
     }
+}
+
+/// The parameter of fsconfig(2) that was refused.
+fn option(op: &Op<'_>, report: Report) -> Option<String> {
+    let Op::MountFs { options, .. } = op else {
+        return None;
+    };
+    let index = usize::try_from(report.value).ok()?.checked_sub(1)?;
+    let (key, value) = options
+        .iter()
+        .nth(index)
+        .filter(|_| report.part == Part::Fsconfig)?;
+    Some(format!(
+        "fsconfig({}={})",
+        key.to_string_lossy(),
+        value.to_string_lossy()
+    ))
 }
 
 /// What `report` says of a step whose description was kept.
@@ -29,10 +49,15 @@ pub(crate) fn explain_described(step: &Described, report: Report) -> Error {
     if let Some(refusal) = refusal(step, report.part, errno) {
         return Cause::Executable(refusal).into();
     }
+    failed(step, report, report.part.text().to_owned())
+}
+
+fn failed(step: &Described, report: Report, call: String) -> Error {
+    let errno = Errno::from_raw(report.errno);
     Cause::Step(StepFailure {
         op: step.op.clone(),
         attempt: step.attempt.clone(),
-        call: report.part.text(),
+        call,
         errno,
         pointer: step.pointer.clone(),
         hint: hint(step, report, errno),

@@ -32,7 +32,7 @@ pub use delete::delete;
 pub use error::{Error, Kind, Result, StepFailure};
 pub use exec::{Exec, exec};
 pub use list::{list, state};
-pub use plan::{Lane, ParentOp, Plan, Source, Step};
+pub use plan::{Lane, ParentOp, Parents, Plan, Source, Step};
 pub use process::{Exit, Process};
 pub use signal::{kill, kill_all};
 pub use start::start;

@@ -17,7 +17,7 @@ use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 #[derive(Debug, Default)]
 pub struct Plan {
     steps: Vec<Step>,
-    slots: Vec<Source>,
+    slots: Vec<Parents>,
     opened_later: u16,
     code: Code,
     /// Whether `init` reports every step it has done.
@@ -82,6 +82,15 @@ pub enum ParentOp {
     SaveState,
 }
 
+/// A slot that the parent fills.
+#[derive(Debug)]
+pub struct Parents {
+    /// What from.
+    pub source: Source,
+    /// JSON pointer to the property that asks for it; empty for what every container gets.
+    pub origin: Cow<'static, str>,
+}
+
 /// What the parent opens for a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -109,16 +118,24 @@ impl Plan {
     /// An empty plan whose payload keeps `preserve_fds` file descriptors of the caller, from 3 on.
     pub fn new(preserve_fds: u16) -> Plan {
         Plan {
-            slots: (0..preserve_fds).map(Source::Preserved).collect(),
+            slots: (0..preserve_fds)
+                .map(|index| Parents {
+                    source: Source::Preserved(index),
+                    origin: "".into(),
+                })
+                .collect(),
             preserve_fds,
             ..Plan::default()
         }
     }
 
     /// A slot that the parent fills. All of them are asked for before the first of [`Plan::later_slot`].
-    pub fn slot(&mut self, source: Source) -> Slot {
+    pub fn slot(&mut self, origin: impl Into<Cow<'static, str>>, source: Source) -> Slot {
         debug_assert_eq!(self.opened_later, 0, "the parent's slots come first");
-        self.slots.push(source);
+        self.slots.push(Parents {
+            source,
+            origin: origin.into(),
+        });
         Slot((self.slots.len() - 1) as u16)
     }
 
@@ -130,7 +147,7 @@ impl Plan {
     }
 
     /// What the parent has to open, in the order of slots.
-    pub fn slots(&self) -> &[Source] {
+    pub fn slots(&self) -> &[Parents] {
         &self.slots
     }
 

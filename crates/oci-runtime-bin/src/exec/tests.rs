@@ -13,7 +13,10 @@ fn the_containers_process_is_the_base() {
     let base = Spec::example().process.unwrap();
     let process = changed(&["id", "ls", "-l"]).unwrap();
     assert_eq!(process.args, ["ls", "-l"]);
-    assert_eq!((&process.env, &process.cwd, &process.user), (&base.env, &base.cwd, &base.user));
+    assert_eq!(
+        (&process.env, &process.cwd, &process.user),
+        (&base.env, &base.cwd, &base.user)
+    );
     assert_eq!(process.capabilities, base.capabilities);
     assert!(process.no_new_privileges && base.terminal && !process.terminal);
 }
@@ -21,14 +24,34 @@ fn the_containers_process_is_the_base() {
 #[test]
 fn flags_change_it() {
     let process = changed(&[
-        "-t", "--cwd", "/tmp", "-e", "A=1", "--env=B=2", "-u", "5:6", "-g", "7", "--no-new-privs=false", "--cap",
-        "CAP_CHOWN", "id", "sh",
+        "-t",
+        "--cwd",
+        "/tmp",
+        "-e",
+        "A=1",
+        "--env=B=2",
+        "-u",
+        "5:6",
+        "-g",
+        "7",
+        "--no-new-privs=false",
+        "--cap",
+        "CAP_CHOWN",
+        "id",
+        "sh",
     ])
     .unwrap();
     assert!(process.terminal && !process.no_new_privileges);
     assert_eq!(process.cwd, "/tmp");
     assert_eq!(process.env[process.env.len() - 2..], ["A=1", "B=2"]);
-    assert_eq!((process.user.uid, process.user.gid, process.user.additional_gids), (5, 6, vec![7]));
+    assert_eq!(
+        (
+            process.user.uid,
+            process.user.gid,
+            process.user.additional_gids
+        ),
+        (5, 6, vec![7])
+    );
     let sets = process.capabilities.unwrap();
     for set in [&sets.bounding, &sets.effective, &sets.permitted] {
         assert!(set.contains(&"CAP_CHOWN".into()));
@@ -43,4 +66,20 @@ fn a_user_that_is_not_exact_is_an_error() {
         assert!(matches!(failure, Failure::User { .. }), "{user:?}");
     }
     assert!(changed(&["-g", "-1", "id", "sh"]).is_err());
+}
+
+#[test]
+fn a_process_comes_from_a_file_or_from_the_command_line() {
+    for words in [
+        &["-p", "f", "-t", "id"][..],
+        &["-p", "f", "-e", "A=1", "id"],
+        &["-p", "f", "id", "ls"],
+    ] {
+        let failure = changed(words).unwrap_err();
+        assert!(matches!(failure, Failure::TwoProcesses { .. }), "{words:?}");
+    }
+    assert!(matches!(
+        changed(&["-p", "/nonexistent", "id"]),
+        Err(Failure::File { .. })
+    ));
 }

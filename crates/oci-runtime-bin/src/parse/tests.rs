@@ -17,7 +17,10 @@ fn parse_verb(name: &str, list: &[&str]) -> Result<Arguments, Misuse> {
 fn every_flag_of_every_verb_can_be_spelled_in_every_way() {
     let tables = VERBS.iter().map(|verb| verb.flags).chain([GLOBALS]);
     for flag in tables.flatten() {
-        for name in [flag.name, flag.short].into_iter().filter(|name| !name.is_empty()) {
+        for name in [flag.name, flag.short]
+            .into_iter()
+            .filter(|name| !name.is_empty())
+        {
             for dashes in ["-", "--"] {
                 check(flag, &format!("{dashes}{name}"));
             }
@@ -49,16 +52,25 @@ fn check(flag: &'static Flag, spelled: &str) {
         let off = parse(flags, true, words(&[&attached])).unwrap();
         assert!(!off.switch(flag.name) && off.given(flag.name), "{attached}");
         let nonsense = format!("{spelled}=maybe");
-        assert!(matches!(parse(flags, true, words(&[&nonsense])), Err(Misuse::BadValue { .. })));
+        assert!(matches!(
+            parse(flags, true, words(&[&nonsense])),
+            Err(Misuse::BadValue { .. })
+        ));
     } else {
-        assert_eq!(parse(flags, true, words(&[spelled])), Err(Misuse::NeedsValue { flag: flag.name }));
+        assert_eq!(
+            parse(flags, true, words(&[spelled])),
+            Err(Misuse::NeedsValue { flag: flag.name })
+        );
     }
 }
 
 #[test]
 fn names_are_unique_and_letters_too() {
     for flags in VERBS.iter().map(|verb| verb.flags).chain([GLOBALS]) {
-        let mut names: Vec<&str> = flags.iter().flat_map(|flag| [flag.name, flag.short]).collect();
+        let mut names: Vec<&str> = flags
+            .iter()
+            .flat_map(|flag| [flag.name, flag.short])
+            .collect();
         names.retain(|name| !name.is_empty());
         let all = names.len();
         names.sort_unstable();
@@ -69,7 +81,11 @@ fn names_are_unique_and_letters_too() {
 
 #[test]
 fn flags_end_at_the_command_of_exec() {
-    let arguments = parse_verb("exec", &["-t", "--env", "A=B=C", "id", "ls", "-l", "--tty=false"]).unwrap();
+    let arguments = parse_verb(
+        "exec",
+        &["-t", "--env", "A=B=C", "id", "ls", "-l", "--tty=false"],
+    )
+    .unwrap();
     assert!(arguments.switch("tty"));
     assert_eq!(arguments.all("env").collect::<Vec<_>>(), ["A=B=C"]);
     assert_eq!(arguments.rest, ["id", "ls", "-l", "--tty=false"]);
@@ -91,7 +107,11 @@ fn two_dashes_end_the_flags_and_one_is_a_word() {
 
 #[test]
 fn what_the_table_does_not_have_is_an_error() {
-    let unknown = |flag: &str| Err(Misuse::UnknownFlag { flag: flag.to_owned() });
+    let unknown = |flag: &str| {
+        Err(Misuse::UnknownFlag {
+            flag: flag.to_owned(),
+        })
+    };
     assert_eq!(parse_verb("state", &["--nope", "id"]), unknown("nope"));
     assert_eq!(parse_verb("state", &["---", "id"]), unknown("-"));
     assert_eq!(parse_verb("state", &["--=x", "id"]), unknown("=x"));
@@ -100,7 +120,11 @@ fn what_the_table_does_not_have_is_an_error() {
 
 #[test]
 fn the_last_value_counts_and_an_empty_one_is_none() {
-    let arguments = parse_verb("create", &["-b", "one", "--bundle=two", "--pid-file", "", "id"]).unwrap();
+    let arguments = parse_verb(
+        "create",
+        &["-b", "one", "--bundle=two", "--pid-file", "", "id"],
+    )
+    .unwrap();
     assert_eq!(arguments.text("bundle").unwrap(), "two");
     assert_eq!(arguments.text("pid-file"), None);
 }
@@ -109,7 +133,10 @@ fn the_last_value_counts_and_an_empty_one_is_none() {
 fn a_flag_without_effect_yet_may_say_nothing() {
     assert!(parse_verb("exec", &["--apparmor", "", "id", "x"]).is_ok());
     assert!(parse_verb("spec", &["--rootless=false"]).is_ok());
-    assert_eq!(parse_verb("exec", &["--apparmor", "p", "id", "x"]), Err(Misuse::NotYet { flag: "apparmor" }));
+    assert_eq!(
+        parse_verb("exec", &["--apparmor", "p", "id", "x"]),
+        Err(Misuse::NotYet { flag: "apparmor" })
+    );
 }
 
 #[test]
@@ -123,10 +150,13 @@ fn help_is_known_everywhere() {
 
 #[test]
 fn the_number_of_arguments_is_judged() {
-    let count = |name: &str, list: &[&str]| verb(name).count(&parse_verb(name, list).unwrap()).is_ok();
+    let count =
+        |name: &str, list: &[&str]| verb(name).count(&parse_verb(name, list).unwrap()).is_ok();
     assert!(count("exec", &["id", "ls"]) && count("exec", &["-p", "file", "id"]));
     assert!(!count("exec", &["id"]) && !count("exec", &["-p", "file"]));
-    assert!(count("kill", &["id"]) && count("kill", &["id", "9"]) && !count("kill", &["id", "9", "x"]));
+    assert!(
+        count("kill", &["id"]) && count("kill", &["id", "9"]) && !count("kill", &["id", "9", "x"])
+    );
     assert!(count("list", &[]) && !count("list", &["x"]));
     assert!(!count("create", &["id", "--bundle", "b"]));
 }
@@ -134,6 +164,12 @@ fn the_number_of_arguments_is_judged() {
 #[test]
 fn a_choice_names_what_can_be_chosen() {
     let arguments = parse_verb("list", &["-f", "yaml"]).unwrap();
-    let message = arguments.choice("format", &["table", "json"]).unwrap_err().to_string();
-    assert_eq!(message, "invalid value \"yaml\" for flag --format: it must be table or json");
+    let message = arguments
+        .choice("format", &["table", "json"])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        message,
+        "invalid value \"yaml\" for flag --format: it must be table or json"
+    );
 }

@@ -15,7 +15,7 @@ pub struct StepFailure {
     /// What was attempted, with its arguments.
     pub attempt: String,
     /// The system call, or what was checked.
-    pub call: &'static str,
+    pub call: String,
     /// Why.
     pub errno: Errno,
     /// JSON pointer to the property of config.json; empty for what every container gets.

@@ -51,7 +51,9 @@ impl Opened<'_> {
 pub(super) fn open<'a>(plan: &Plan, inputs: &Inputs<'a>) -> Result<Vec<Opened<'a>>> {
     plan.slots()
         .iter()
-        .map(|source| open_one(source, inputs))
+        .map(|slot| {
+            open_one(&slot.source, inputs).map_err(|error| error.asked_for_by(&slot.origin))
+        })
         .collect()
 }
 

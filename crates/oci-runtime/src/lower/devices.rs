@@ -89,7 +89,9 @@ pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, sources: Sources) -> Result
                 } = *node;
                 plan.inner(
                     node.origin.clone(),
-                    Op::Device { path: &path, mode: Mode(mode),
+                    Op::Device {
+                        path: &path,
+                        mode: Mode(mode),
                         major,
                         minor,
                         uid,

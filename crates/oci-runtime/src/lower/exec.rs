@@ -34,9 +34,9 @@ pub(crate) fn exec(
     let mut plan = Plan::new(join.preserve_fds);
     let mut warnings = Vec::new();
     let streams = process::Streams::slots(&mut plan, process);
-    let pidfd = plan.slot(Source::Pidfd);
+    let pidfd = plan.slot("", Source::Pidfd);
     let v2 = host.cgroups.mode == oci_runtime_cgroups::Mode::V2;
-    let cgroup = v2.then(|| plan.slot(Source::CgroupDirectory));
+    let cgroup = v2.then(|| plan.slot("", Source::CgroupDirectory));
     let filter = seccomp::compile(spec, process, host, &mut warnings)?;
 
     process::outer(&mut plan, process);

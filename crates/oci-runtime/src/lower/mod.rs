@@ -172,12 +172,17 @@ fn parent_slots(
 ) -> ParentSlots {
     ParentSlots {
         streams: process::Streams::slots(plan, process),
-        rootfs: plan.slot(Source::Rootfs(rootfs.to_owned())),
-        gate: gate.then(|| (plan.slot(Source::Gate), plan.slot(Source::GateReport))),
+        rootfs: plan.slot("/root/path", Source::Rootfs(rootfs.to_owned())),
+        gate: gate.then(|| {
+            (
+                plan.slot("", Source::Gate),
+                plan.slot("", Source::GateReport),
+            )
+        }),
         namespaces: namespaces.slots(plan),
         // Only cgroup v2 has a directory to be born in.
         cgroup: (host.cgroups.mode == oci_runtime_cgroups::Mode::V2)
-            .then(|| plan.slot(Source::CgroupDirectory)),
+            .then(|| plan.slot("/linux/cgroupsPath", Source::CgroupDirectory)),
     }
 }
 

@@ -106,7 +106,12 @@ impl Namespaces {
 
     /// A slot for each namespace to join.
     pub(super) fn slots(&self, plan: &mut Plan) -> Vec<Slot> {
-        let open = |joined: &Joined| plan.slot(Source::Namespace(joined.path.clone(), joined.kind));
+        let open = |joined: &Joined| {
+            plan.slot(
+                joined.origin.clone(),
+                Source::Namespace(joined.path.clone(), joined.kind),
+            )
+        };
         self.joined.iter().map(open).collect()
     }
 }

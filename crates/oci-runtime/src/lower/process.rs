@@ -25,9 +25,9 @@ impl Streams {
     /// Asks for their slots.
     pub(super) fn slots(plan: &mut Plan, process: &Process<'_>) -> Streams {
         if process.terminal {
-            Streams::Console(plan.slot(Source::ConsoleSocket))
+            Streams::Console(plan.slot("/process/terminal", Source::ConsoleSocket))
         } else {
-            Streams::Stdio([0, 1, 2].map(|stream| plan.slot(Source::Stdio(stream))))
+            Streams::Stdio([0, 1, 2].map(|stream| plan.slot("", Source::Stdio(stream))))
         }
     }
 
