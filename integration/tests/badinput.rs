@@ -35,12 +35,12 @@ fn json_that_does_not_parse_names_line_and_column() {
             "{\n  \"ociVersion\": \"1.0.2\",\n  \"process\": }",
             "line 3, column 14",
         ),
-        ("", "line 1 column 0"),
-        ("{\"ociVersion\": \"1.0.2\"", "line 1 column 22"),
-        ("[1, 2", "line 1 column"),
-        ("{\n\"process\": {\"args\": \"sh\"}}", "line 2 column"),
-        ("{\"process\": {\"user\": {\"uid\": -1}}}", "line 1 column"),
-        ("\u{0}\u{1}\u{2}", "line 1 column 1"),
+        ("", "line 1, column 0"),
+        ("{\"ociVersion\": \"1.0.2\"", "line 1, column 22"),
+        ("[1, 2", "line 1, column"),
+        ("{\n\"process\": {\"args\": \"sh\"}}", "line 2, column"),
+        ("{\"process\": {\"user\": {\"uid\": -1}}}", "line 1, column"),
+        ("\u{0}\u{1}\u{2}", "line 1, column 1"),
     ];
     for (config, place) in table {
         case.write_config(config);

@@ -365,10 +365,20 @@ fn killed_create(case: &Case, delay: Duration) {
     case.assert_clean();
 }
 
-/// Waits for those of our children that are in the case's cgroup; returns one that still lives.
+/// Takes the status of those of our children that have ended in the case's cgroup; returns one that still lives.
 fn reap_orphans(case: &Case) -> Option<i32> {
-    host::pids().into_iter().find(|pid| {
-        let cgroup = fs::read_to_string(host::proc_path(*pid, "cgroup")).unwrap_or_default();
-        cgroup.contains(&format!("{}\n", case.cgroup)) && host::alive(*pid)
-    })
+    host::pids()
+        .into_iter()
+        .filter(|pid| {
+            // A zombie's cgroup may be gone already: the kernel then adds a word to its path.
+            let cgroup = fs::read_to_string(host::proc_path(*pid, "cgroup")).unwrap_or_default();
+            cgroup.contains(&case.cgroup)
+        })
+        .find(|pid| {
+            let alive = host::alive(*pid);
+            if !alive {
+                host::reap(*pid);
+            }
+            alive
+        })
 }

@@ -260,6 +260,8 @@ fn a_user_namespace_is_joined_by_path() {
             "/linux/namespaces",
             json!({"type": "user", "path": format!("/proc/{}/ns/user", holder.pid)}),
         );
+        // Group 5 does not exist where only 0 is mapped.
+        devpts(c)["options"] = json!(["nosuid", "noexec", "newinstance"]);
     }) else {
         return;
     };
@@ -400,4 +402,12 @@ fn end(case: &Case, init: i32) {
     assert_eq!(case.status(), "stopped");
     case.runtime(&["delete", &case.id]).ok();
     case.assert_clean();
+}
+
+fn devpts(config: &mut serde_json::Value) -> &mut serde_json::Value {
+    let mounts = config["mounts"].as_array_mut().expect("mounts");
+    mounts
+        .iter_mut()
+        .find(|mount| mount["destination"] == "/dev/pts")
+        .expect("a devpts")
 }

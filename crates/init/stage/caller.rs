@@ -47,8 +47,16 @@ pub fn open_tree(init: &mut Init, path: &CStr, recursive: bool, slot: Slot) -> D
     Ok(())
 }
 
-/// Enters the namespaces of a slot.
+/// Enters the namespaces of a slot. The caller's supplementary groups stay behind: in a user namespace in which
+/// setgroups(2) is denied they could never be given up.
 pub fn join(init: &Init, slot: Slot, namespaces: Namespaces) -> Done {
+    const CLONE_NEWUSER: u64 = 0x1000_0000;
+    if namespaces.0 & CLONE_NEWUSER != 0 {
+        match sys::setgroups(&[]) {
+            Ok(_) | Err(sys::EPERM) => {}
+            Err(errno) => return fail(Part::Setgroups, errno, 0),
+        }
+    }
     sys::setns(init.fd(slot)?, namespaces.0)
         .at(Part::Setns)
         .map(drop)

@@ -115,10 +115,7 @@ fn read(path: &Path) -> Result<Process<'static>, Failure> {
 }
 
 fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
-    let user = arguments
-        .strings("user")?
-        .pop()
-        .filter(|text| !text.is_empty());
+    let user = arguments.strings("user")?.pop();
     let gid = |text: String| {
         user::id(&text).map_err(|reason| Misuse::BadValue {
             flag: "additional-gids",
