@@ -10,8 +10,8 @@
 //! | message | from | to | meaning |
 //! |---|---|---|---|
 //! | plan | parent | outer lane | one byte, with the plan's fd and the slots as `SCM_RIGHTS` |
-//! | hello | inner lane | parent | a report of kind `Yielded`; the kernel stamps the sender's pid on it |
-//! | go | parent | inner lane | one byte: ids are mapped, the cgroup is joined |
+//! | hello | inner lane | parent | a report of kind `Hello`; the kernel stamps the sender's pid on it |
+//! | go | parent | inner lane | one byte, where a report of kind `Yielded` has asked for it: ids are mapped |
 //! | ready | inner lane | parent | a report of kind `Ready` |
 //!
 //! A failed step is a report of kind `Failed` at any time, and the end of the program.

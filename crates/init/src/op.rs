@@ -190,6 +190,13 @@ ops! {
         /// Where the detached tree's fd goes.
         slot: Slot,
     }
+    /// Opens the file by which a process joins a cgroup v1 directory; writing to it is left to the inner lane.
+    OpenCgroup = 7 {
+        /// The `tasks` file in the caller's mount namespace.
+        path: &'a CStr,
+        /// Where its fd goes.
+        slot: Slot,
+    }
     /// Enters namespaces: one by its own fd, or several of a process by its pidfd (setns(2)).
     Join = 4 {
         /// Namespace fd or pidfd.
@@ -210,6 +217,13 @@ ops! {
         cgroup: Slot,
     }
 
+    /// Tells the parent which process this is; the kernel stamps the pid on the message.
+    Hello = 51 {}
+    /// Joins a cgroup v1 directory.
+    JoinCgroup = 52 {
+        /// Its open `tasks` file.
+        slot: Slot,
+    }
     /// Hands over to the parent lane and waits for its go.
     Yield = 16 {}
     /// Takes uid and gid 0 of the user namespace, once its maps are written.

@@ -25,7 +25,9 @@ pub struct Report {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// `init` waits for its parent's go: the first of these is the hello that carries the kernel-stamped pid.
+    /// The inner lane has begun; the kernel stamps its pid on this message.
+    Hello = 5,
+    /// `init` waits for its parent's go.
     Yielded = 1,
     /// All is set up; what follows is the wait for start, or the payload itself.
     Ready = 2,
@@ -55,6 +57,7 @@ impl Report {
             2 => Kind::Ready,
             3 => Kind::Failed,
             4 => Kind::Traced,
+            5 => Kind::Hello,
             _ => return None,
         };
         Some(Report {
@@ -227,7 +230,13 @@ mod tests {
     fn every_report_survives_its_encoding() {
         for (number, part) in Part::ALL.iter().enumerate() {
             assert_eq!(*part as usize, number);
-            for kind in [Kind::Yielded, Kind::Ready, Kind::Failed, Kind::Traced] {
+            for kind in [
+                Kind::Hello,
+                Kind::Yielded,
+                Kind::Ready,
+                Kind::Failed,
+                Kind::Traced,
+            ] {
                 let report = Report {
                     kind,
                     step: 513,

@@ -3,7 +3,7 @@
 use crate::op::{NO_SLOT, Namespaces, Slot};
 use crate::report::Part;
 use crate::step::{At, Done, Init, fail};
-use crate::sys;
+use crate::sys::{self, Fd};
 use core::ffi::CStr;
 
 /// Writes oom_score_adj; /proc is the caller's here, no container has touched it.
@@ -40,6 +40,24 @@ pub fn rlimit(resource: u32, soft: u64, hard: u64) -> Done {
 pub fn open_tree(init: &mut Init, path: &CStr, recursive: bool, slot: Slot) -> Done {
     let flags = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
     let fd = sys::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
+    put(init, slot, fd)
+}
+
+/// Opens a `tasks` file here, where the caller's paths and privileges hold.
+pub fn open_cgroup(init: &mut Init, path: &CStr, slot: Slot) -> Done {
+    let fd = sys::open(path, sys::O_WRONLY).at(Part::Open)?;
+    put(init, slot, fd)
+}
+
+/// A lone thread that moves itself does not have to wait for every fork in the system, as one that is moved by another does.
+pub fn join_cgroup(init: &Init, slot: Slot) -> Done {
+    let fd = init.fd(slot)?;
+    sys::write(fd, b"0").at(Part::Write)?;
+    sys::close(fd);
+    Ok(())
+}
+
+fn put(init: &mut Init, slot: Slot, fd: Fd) -> Done {
     match init.slots.get_mut(usize::from(slot.0)) {
         Some(place) => *place = fd,
         None => return fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),

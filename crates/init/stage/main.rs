@@ -76,7 +76,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
     prologue(channel);
     match socket::receive_plan(&mut init) {
         Ok(mut steps) => lanes(&mut init, &mut steps),
-        Err(why) => init.report(Kind::Failed, u16::MAX, why),
+        Err(why) => drop(init.report(Kind::Failed, u16::MAX, why)),
     }
     sys::exit(1)
 }
@@ -115,23 +115,20 @@ fn lanes(init: &mut Init, steps: &mut Reader<'static>) {
     }
 }
 
-/// Performs the next step; `false` when it failed, which has then been reported.
+/// Performs the next step; `false` when it failed, which has then been reported as far as anybody is left to hear it.
 fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
     let Some(step) = Step::get(steps) else {
-        init.report(
-            Kind::Failed,
-            u16::MAX,
-            Fail {
-                part: Part::Decode,
-                errno: sys::EPROTO,
-                value: 0,
-            },
-        );
+        let malformed = Fail {
+            part: Part::Decode,
+            errno: sys::EPROTO,
+            value: 0,
+        };
+        let _ = init.report(Kind::Failed, u16::MAX, malformed);
         return false;
     };
     match perform(init, step) {
         Err(why) if why.errno.0 != i32::from(step.may_fail) || step.may_fail == 0 => {
-            init.report(Kind::Failed, step.number, why);
+            let _ = init.report(Kind::Failed, step.number, why);
             return false;
         }
         _ => {}
@@ -142,7 +139,7 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
             errno: Errno(0),
             value: sys::monotonic(),
         };
-        init.report(Kind::Traced, step.number, time);
+        let _ = init.report(Kind::Traced, step.number, time);
     }
     true
 }
@@ -154,10 +151,13 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::OomScoreAdj { value } => caller::oom_score_adj(value),
         Op::Rlimit { resource, soft, hard } => caller::rlimit(resource, soft, hard),
         Op::OpenTree { path, recursive, slot } => caller::open_tree(init, path, recursive, slot),
+        Op::OpenCgroup { path, slot } => caller::open_cgroup(init, path, slot),
         Op::Join { slot, namespaces } => caller::join(init, slot, namespaces),
         Op::TimeNamespace { offsets } => caller::time_namespace(offsets),
         Op::Spawn { namespaces, cgroup } => caller::spawn(init, namespaces, cgroup),
 
+        Op::Hello {} => init.report(Kind::Hello, step.number, NOTHING),
+        Op::JoinCgroup { slot } => caller::join_cgroup(init, slot),
         Op::Yield {} => socket::yield_to_parent(init, step.number),
         Op::BecomeRoot {} => credentials::become_root(),
         Op::CgroupNamespace {} => sys::unshare(0x200_0000).at(Part::Unshare).map(drop),
@@ -201,7 +201,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::NoNewPrivs {} => credentials::no_new_privs(),
         Op::Seccomp { program, flags } => sys::seccomp_filter(program, flags).at(Part::Seccomp).map(drop),
         Op::LookupExe { name, search } => payload::lookup(init, name, search),
-        Op::Ready {} => { init.report(Kind::Ready, step.number, NOTHING); Ok(()) }
+        Op::Ready {} => init.report(Kind::Ready, step.number, NOTHING),
         Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),
         Op::CloseFds {} => payload::close_fds(init),
         Op::Exec { args, env } => payload::exec(init, args, env),

@@ -53,7 +53,7 @@ fn leave_preserved_numbers(init: &mut Init, slots: usize) -> Done {
 
 /// Tells the parent that it is its turn, and waits until it has done its part.
 pub fn yield_to_parent(init: &Init, step: u16) -> Done {
-    init.report(Kind::Yielded, step, NOTHING);
+    init.report(Kind::Yielded, step, NOTHING)?;
     let mut byte = [0];
     match sys::read(init.channel, &mut byte).at(Part::Read)? {
         1 => Ok(()),

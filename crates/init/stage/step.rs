@@ -66,8 +66,8 @@ impl Init {
         }
     }
 
-    /// Tells the parent; nobody is left to tell when that fails.
-    pub fn report(&self, kind: Kind, step: u16, why: Fail) {
+    /// Tells the parent.
+    pub fn report(&self, kind: Kind, step: u16, why: Fail) -> Done {
         let report = Report {
             kind,
             step,
@@ -76,10 +76,13 @@ impl Init {
             value: why.value,
         };
         let bytes = report.encode();
-        // The FIFO of `start` is no socket. Nobody is left to tell when both fail.
-        if message::sendmsg(self.channel, &bytes, None).is_err() {
-            let _ = sys::write(self.channel, &bytes);
+        match message::sendmsg(self.channel, &bytes, None) {
+            // The FIFO of `start` is no socket.
+            Err(sys::ENOTSOCK) => sys::write(self.channel, &bytes),
+            other => other,
         }
+        .at(Part::Sendmsg)
+        .map(drop)
     }
 }
 

@@ -285,9 +285,6 @@ impl Attempt {
                 write_map(child.pid, "uid_map", uid_map)?;
                 write_map(child.pid, "gid_map", gid_map)
             }
-            (ParentOp::AttachCgroup { paths }, Some(child)) => {
-                Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
-            }
             (ParentOp::SaveState, Some(child)) => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid).unwrap_or(0);

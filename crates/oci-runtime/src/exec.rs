@@ -81,16 +81,8 @@ pub fn exec(
         pidfd: Some(pidfd.as_fd()),
         cgroup: Some(&state.cgroup_paths),
     };
-    let mut perform = |op: &ParentOp, child: Option<&Child>| match (op, child) {
-        (ParentOp::AttachCgroup { paths }, Some(child)) => {
-            Ok(oci_runtime_cgroups::attach(paths, child.pid)?)
-        }
-        _ => Err(Error::call(
-            "exec",
-            "a step that it cannot have",
-            nix::errno::Errno::EINVAL,
-        )),
-    };
+    // All of its steps are init's own.
+    let mut perform = |_: &ParentOp, _: Option<&Child>| Ok(());
     let (launched, trace) = launch(&plan, &inputs, directory.path(), &mut perform)?;
     log_trace(&plan, &trace);
     if let Some(path) = options.pid_file

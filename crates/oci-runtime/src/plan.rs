@@ -73,11 +73,6 @@ pub enum ParentOp {
         /// Lines of gid_map.
         gid_map: String,
     },
-    /// Moves the new process into the cgroup, where it was not born in it.
-    AttachCgroup {
-        /// The directories.
-        paths: Paths,
-    },
     /// Saves the pid and all that later commands need.
     SaveState,
 }

@@ -120,29 +120,25 @@ fn converse(
         let Some((report, pid)) = channel.receive()? else {
             return Err(Ended::Silent);
         };
+        // The outer lane reports nothing but failures and its trace.
+        if report.kind == Kind::Hello {
+            *child = Some(identify(pid)?);
+        }
+        let due = usize::from(report.step) + 1;
         match report.kind {
             Kind::Failed => return Err(explain(plan, report).into()),
             Kind::Traced => trace.push((report.step, report.value)),
+            Kind::Hello => {}
             Kind::Yielded => {
-                if child.is_none() {
-                    *child = Some(identify(pid)?);
-                }
-                perform_from(plan, usize::from(report.step) + 1, child.as_ref(), perform)?;
+                perform_from(plan, due, child.as_ref(), perform)?;
                 channel.go()?;
             }
-            Kind::Ready => {
-                return Ok(perform_from(
-                    plan,
-                    usize::from(report.step) + 1,
-                    child.as_ref(),
-                    perform,
-                )?);
-            }
+            Kind::Ready => return Ok(perform_from(plan, due, child.as_ref(), perform)?),
         }
     }
 }
 
-/// The sender is our child and waits for us, so its pid means it.
+/// The sender is our child and has not been waited for, so its pid means it.
 fn identify(pid: i32) -> Result<Child> {
     let pidfd =
         sys::pidfd_open(pid).map_err(|errno| Error::call("pidfd_open", pid.to_string(), errno))?;

@@ -1,12 +1,12 @@
 //! The plan of a process that joins a running container: enter all its namespaces at once, then the same tail as a new one.
 
 use oci_runtime_cgroups::Paths;
-use oci_runtime_init::op::{NO_SLOT, Namespaces, Op};
+use oci_runtime_init::op::{Namespaces, Op};
 
-use super::{limits, namespaces, process, seccomp};
+use super::{cgroup, limits, namespaces, process, seccomp};
 use crate::error::Result;
 use crate::host::Host;
-use crate::plan::{ParentOp, Plan, Source};
+use crate::plan::{Plan, Source};
 use crate::spec::{Process, Spec};
 
 /// What the process joins.
@@ -35,41 +35,32 @@ pub(crate) fn exec(
     let mut warnings = Vec::new();
     let streams = process::Streams::slots(&mut plan, process);
     let pidfd = plan.slot("", Source::Pidfd);
-    let v2 = host.cgroups.mode == oci_runtime_cgroups::Mode::V2;
-    let cgroup = v2.then(|| plan.slot("", Source::CgroupDirectory));
+    let birthplace = cgroup::birthplace(&mut plan, join.cgroup);
     let filter = seccomp::compile(spec, process, host, &mut warnings)?;
 
     process::outer(&mut plan, process);
+    let tasks = cgroup::open(&mut plan, join.cgroup)?;
+    let (all, none) = (Namespaces(join.namespaces), Namespaces(0));
     plan.outer(
         "",
         Op::Join {
             slot: pidfd,
-            namespaces: Namespaces(join.namespaces),
+            namespaces: all,
         },
     );
     plan.outer(
         "",
         Op::Spawn {
-            namespaces: Namespaces(0),
-            cgroup: cgroup.unwrap_or(NO_SLOT),
+            namespaces: none,
+            cgroup: birthplace,
         },
     );
-    plan.inner("", Op::Yield {});
-    if !v2 {
-        plan.parent(
-            "",
-            ParentOp::AttachCgroup {
-                paths: join.cgroup.clone(),
-            },
-        );
-    }
+    plan.inner("", Op::Hello {});
     if join.namespaces & namespaces::USER != 0 {
         plan.inner("", Op::BecomeRoot {});
     }
-    plan.inner("", Op::Session {});
-    if join.keyring {
-        process::keyring(&mut plan, join.id)?;
-    }
+    cgroup::join(&mut plan, &tasks);
+    process::session(&mut plan, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
     process::ready(&mut plan, process)?;

@@ -10,7 +10,7 @@ use crate::error::{Error, LowerProblem, Result};
 use crate::plan::Plan;
 
 /// A slot for a step of the outer lane.
-fn later_slot(plan: &mut Plan, origin: &str) -> Result<Slot> {
+pub(super) fn later_slot(plan: &mut Plan, origin: &str) -> Result<Slot> {
     plan.later_slot()
         .ok_or_else(|| Error::lower(origin, LowerProblem::TooManySlots))
 }

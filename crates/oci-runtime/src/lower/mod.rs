@@ -5,6 +5,7 @@
 //! plans pin it: nothing of the container's is looked at before the namespaces are its own, nothing of the host's is
 //! reachable when the root has changed, privileges go last, and the wait for `start` has nothing left to fail but the payload.
 
+mod cgroup;
 mod cgroup_mount;
 mod devices;
 mod exec;
@@ -21,20 +22,18 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
-use oci_runtime_cgroups::{Paths, Resources};
-use oci_runtime_init::op::{NO_SLOT, Op, Propagation, Slot};
+use oci_runtime_cgroups::Paths;
+use oci_runtime_init::op::{Op, Slot};
 
 use crate::check;
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
-use crate::mount_options;
 use crate::plan::{ParentOp, Plan, Source};
 use crate::pointer::pointer;
-use crate::spec::{Linux, Process, Spec};
+use crate::spec::{Process, Spec};
 
 pub(crate) use exec::{Join, exec};
 use namespaces::Namespaces;
-use propagation::{MS_REC, root_propagation};
 use text::{below_root, c};
 
 /// What a configuration does not say: how the caller wants its container made.
@@ -66,73 +65,46 @@ pub(crate) struct Lowered {
 
 /// The plan of a new container.
 pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Result<Lowered> {
-    let process = spec
-        .process
-        .as_ref()
-        .ok_or_else(|| Error::lower("/process", LowerProblem::Missing))?;
+    let missing = || Error::lower("/process", LowerProblem::Missing);
+    let process = spec.process.as_ref().ok_or_else(missing)?;
     let linux = &spec.linux;
-    let rootfs = request
-        .bundle
-        .join(spec.root.as_ref().map_or("", |root| &*root.path));
+    let rootfs = rootfs(spec, request.bundle);
     let namespaces = namespaces::read(linux);
-    let mut plan = Plan::new(request.preserve_fds);
+    let cgroup = cgroup::paths(linux, host, request.id)?;
     let mut warnings = Vec::new();
-    let slots = parent_slots(&mut plan, &namespaces, process, host, &rootfs, request.gate);
-
     let filter = seccomp::compile(spec, process, host, &mut warnings)?;
-    let cgroup = cgroup(&mut plan, linux, host, request.id, &mut warnings)?;
+    let mut plan = Plan::new(request.preserve_fds);
+    let slots = parent_slots(
+        &mut plan,
+        &namespaces,
+        process,
+        &cgroup,
+        &rootfs,
+        request.gate,
+    );
+
+    cgroup::make(&mut plan, linux, host, &cgroup, &mut warnings)?;
 
     process::outer(&mut plan, process);
-    let null = devices::null_source(&mut plan, linux)?;
-    let sources = mounts::sources(&mut plan, spec, &cgroup, host, &namespaces, request.bundle)?;
-    let nodes = devices::sources(&mut plan, spec, &namespaces)?;
+    let opened = open_on_host(&mut plan, spec, host, &namespaces, &cgroup, request.bundle)?;
     namespaces::join(&mut plan, &namespaces, &slots.namespaces);
     namespaces::time(&mut plan, linux, &namespaces)?;
-    let born_in = slots.cgroup.unwrap_or(NO_SLOT);
-    plan.outer(
-        namespaces::ORIGIN,
-        Op::Spawn {
-            namespaces: namespaces.clone_flags(),
-            cgroup: born_in,
-        },
-    );
-    plan.inner("", Op::Yield {});
+    namespaces::spawn(&mut plan, &namespaces, slots.birthplace);
 
-    namespaces::id_maps(&mut plan, linux, &namespaces);
-    if slots.cgroup.is_none() {
-        plan.parent(
-            "/linux/cgroupsPath",
-            ParentOp::AttachCgroup {
-                paths: cgroup.clone(),
-            },
-        );
-    }
-
+    plan.inner("", Op::Hello {});
+    namespaces::become_root(&mut plan, linux, &namespaces);
+    cgroup::join(&mut plan, &opened.cgroup);
     namespaces::inner(&mut plan, &namespaces);
-    plan.inner("", Op::Session {});
-    if request.keyring {
-        process::keyring(&mut plan, request.id)?;
-    }
-    let propagation = root_propagation(linux);
-    plan.inner(
-        "/linux/rootfsPropagation",
-        Op::Propagation { flags: propagation },
-    );
-    plan.inner(
-        "/root/path",
-        Op::AttachRoot {
-            slot: slots.rootfs,
-            propagation,
-        },
-    );
-    mounts::mount(&mut plan, spec, host, sources)?;
-    devices::make(&mut plan, spec, nodes)?;
+    process::session(&mut plan, request.id, request.keyring)?;
+    propagation::attach_root(&mut plan, linux, slots.rootfs);
+    mounts::mount(&mut plan, spec, host, opened.mounts)?;
+    devices::make(&mut plan, spec, opened.devices)?;
     mounts::close_dev(&mut plan, spec)?;
     plan.inner("", Op::Pivot {});
-    finish_root(&mut plan, linux);
+    propagation::finish_root(&mut plan, linux);
     slots.streams.lower(&mut plan, process, true);
     finish_system(&mut plan, spec)?;
-    mask(&mut plan, spec, null)?;
+    mask(&mut plan, spec, opened.null)?;
 
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
     process::ready(&mut plan, process)?;
@@ -142,8 +114,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     }
     process::become_payload(&mut plan, process, filter.as_ref())?;
 
-    let namespaces = namespaces.all();
     limits::check(&plan)?;
+    let namespaces = namespaces.all();
     Ok(Lowered {
         plan,
         cgroup,
@@ -153,20 +125,25 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     })
 }
 
+/// A relative root starts at the bundle (config.md, "Root").
+fn rootfs(spec: &Spec<'_>, bundle: &Path) -> PathBuf {
+    bundle.join(spec.root.as_ref().map_or("", |root| &*root.path))
+}
+
 /// Slots that the parent fills.
 struct ParentSlots {
     streams: process::Streams,
     rootfs: Slot,
     gate: Option<(Slot, Slot)>,
     namespaces: Vec<Slot>,
-    cgroup: Option<Slot>,
+    birthplace: Slot,
 }
 
 fn parent_slots(
     plan: &mut Plan,
     namespaces: &Namespaces,
     process: &Process<'_>,
-    host: &Host,
+    cgroup: &Paths,
     rootfs: &Path,
     gate: bool,
 ) -> ParentSlots {
@@ -180,52 +157,32 @@ fn parent_slots(
             )
         }),
         namespaces: namespaces.slots(plan),
-        // Only cgroup v2 has a directory to be born in.
-        cgroup: (host.cgroups.mode == oci_runtime_cgroups::Mode::V2)
-            .then(|| plan.slot("/linux/cgroupsPath", Source::CgroupDirectory)),
+        birthplace: cgroup::birthplace(plan, cgroup),
     }
 }
 
-fn cgroup(
+/// Slots that the outer lane fills, while paths are still the host's.
+struct Opened {
+    cgroup: Vec<Slot>,
+    null: Slot,
+    mounts: Vec<mounts::Prepared>,
+    devices: devices::Sources,
+}
+
+fn open_on_host(
     plan: &mut Plan,
-    linux: &Linux<'_>,
+    spec: &Spec<'_>,
     host: &Host,
-    id: &str,
-    warnings: &mut Vec<String>,
-) -> Result<Paths> {
-    const PATH: &str = "/linux/cgroupsPath";
-    const RESOURCES: &str = "/linux/resources";
-    let asked = (!linux.cgroups_path.is_empty()).then_some(&*linux.cgroups_path);
-    let paths = oci_runtime_cgroups::resolve(&host.cgroups, asked, id)
-        .map_err(|error| Error::lower(PATH, LowerProblem::Cgroup(error)))?;
-    let nothing = Resources::default();
-    let resources = linux.resources.as_ref().unwrap_or(&nothing);
-    let limits =
-        oci_runtime_cgroups::writes(resources, &host.cgroups, &paths).map_err(|error| {
-            let pointer = format!("{RESOURCES}{}", error.pointer().unwrap_or_default());
-            Error::lower(pointer, LowerProblem::Cgroup(error))
-        })?;
-    warnings.extend(
-        limits
-            .warnings
-            .iter()
-            .map(|warning| format!("{RESOURCES}{}: {}", warning.origin, warning.reason)),
-    );
-    plan.parent(
-        PATH,
-        ParentOp::CreateCgroup {
-            paths: paths.clone(),
-        },
-    );
-    plan.parent(RESOURCES, ParentOp::ApplyLimits { limits });
-    Ok(paths)
-}
-
-fn finish_root(plan: &mut Plan, linux: &Linux<'_>) {
-    if let Some(asked) = mount_options::propagation(&linux.rootfs_propagation) {
-        let flags = Propagation(asked.flag | if asked.recursive { MS_REC } else { 0 });
-        plan.inner("/linux/rootfsPropagation", Op::RootPropagation { flags });
-    }
+    namespaces: &Namespaces,
+    cgroup: &Paths,
+    bundle: &Path,
+) -> Result<Opened> {
+    Ok(Opened {
+        cgroup: cgroup::open(plan, cgroup)?,
+        null: devices::null_source(plan, &spec.linux)?,
+        mounts: mounts::sources(plan, spec, cgroup, host, namespaces, bundle)?,
+        devices: devices::sources(plan, spec, namespaces)?,
+    })
 }
 
 fn finish_system(plan: &mut Plan, spec: &Spec<'_>) -> Result<()> {

@@ -145,11 +145,21 @@ pub(super) fn time(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) 
     Ok(())
 }
 
-/// The maps of a new user namespace.
-pub(super) fn id_maps(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) {
+/// The only fork, into all new namespaces at once.
+pub(super) fn spawn(plan: &mut Plan, namespaces: &Namespaces, cgroup: Slot) {
+    let namespaces = namespaces.clone_flags();
+    plan.outer(ORIGIN, Op::Spawn { namespaces, cgroup });
+}
+
+/// The maps of a new user namespace, for which the parent has its turn, and the ids in it.
+pub(super) fn become_root(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) {
     if namespaces.new & USER != 0 {
         let (uid_map, gid_map) = (lines(&linux.uid_mappings), lines(&linux.gid_mappings));
+        plan.inner("/linux/uidMappings", Op::Yield {});
         plan.parent("/linux/uidMappings", ParentOp::IdMaps { uid_map, gid_map });
+    }
+    if namespaces.other_user() {
+        plan.inner(ORIGIN, Op::BecomeRoot {});
     }
 }
 
@@ -168,9 +178,6 @@ fn lines(mappings: &[IdMapping]) -> String {
 
 /// Steps of the inner lane that make new namespaces of use.
 pub(super) fn inner(plan: &mut Plan, namespaces: &Namespaces) {
-    if namespaces.other_user() {
-        plan.inner(ORIGIN, Op::BecomeRoot {});
-    }
     if namespaces.new & CGROUP != 0 {
         plan.inner(ORIGIN, Op::CgroupNamespace {});
     }

@@ -83,10 +83,13 @@ pub(super) fn outer(plan: &mut Plan, process: &Process<'_>) {
     }
 }
 
-/// A session keyring by the name that runc gives it.
-pub(super) fn keyring(plan: &mut Plan, id: &str) -> Result<()> {
-    let name = c("", format!("_ses.{id}"))?;
-    plan.inner("", Op::Keyring { name: &name });
+/// A session of its own, and a session keyring by the name that runc gives it.
+pub(super) fn session(plan: &mut Plan, id: &str, keyring: bool) -> Result<()> {
+    plan.inner("", Op::Session {});
+    if keyring {
+        let name = c("", format!("_ses.{id}"))?;
+        plan.inner("", Op::Keyring { name: &name });
+    }
     Ok(())
 }
 

@@ -166,14 +166,14 @@ fn golden_plan_of_exec() {
 /// The phases of a container's life; security rests on their order.
 const PHASES: &[(u8, &[&str])] = &[
     (0, &["CreateCgroup", "ApplyLimits"]),
-    (1, &["OomScoreAdj", "Rlimit", "OpenTree"]),
+    (1, &["OomScoreAdj", "Rlimit", "OpenCgroup", "OpenTree"]),
     (2, &["Join"]),
     (3, &["TimeNamespace"]),
     (4, &["Spawn"]),
-    (5, &["Yield"]),
-    (6, &["IdMaps", "AttachCgroup"]),
+    (5, &["Hello", "Yield"]),
+    (6, &["IdMaps"]),
     (7, &["BecomeRoot"]),
-    (8, &["CgroupNamespace", "Loopback"]),
+    (8, &["JoinCgroup", "CgroupNamespace", "Loopback"]),
     (9, &["Session"]),
     (10, &["Keyring"]),
     (11, &["Propagation"]),

@@ -99,7 +99,6 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("gid_map", json!(gid_map.trim_end()));
             "IdMaps"
         }
-        ParentOp::AttachCgroup { .. } => "AttachCgroup",
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)
