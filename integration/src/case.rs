@@ -19,7 +19,7 @@ use crate::cgroup;
 use crate::host;
 use crate::residue::{self, Marks};
 use crate::rootfs;
-use crate::runtime::{Finished, Running, binary, eventually, is_ocirun, read, spawn};
+use crate::runtime::{Finished, Running, binary, eventually, is_ocirun, read, scaled, spawn};
 
 /// How long the last of a container may take to vanish once its runtime says that it has.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -339,7 +339,7 @@ impl Case {
     /// When something is.
     #[track_caller]
     pub fn assert_clean(&self) {
-        let end = Instant::now() + SETTLE;
+        let end = Instant::now() + scaled(SETTLE);
         loop {
             let found = self.residue();
             if found.is_empty() {
@@ -366,7 +366,7 @@ impl Drop for Case {
 fn tidy(case: &Case) {
     for pid in case.execs.take().into_iter().chain(case.inits.take()) {
         host::signal(pid, Signal::KILL);
-        let end = Instant::now() + SETTLE;
+        let end = Instant::now() + scaled(SETTLE);
         while host::ended(pid).is_none() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(3));
         }

@@ -16,18 +16,20 @@ pub struct Hierarchy {
     pub controllers: Vec<String>,
 }
 
-/// All hierarchies of the host.
+/// All hierarchies of the host that no later mount covers.
 pub fn hierarchies() -> Vec<Hierarchy> {
     let own = host::mounts(std::process::id().cast_signed());
-    let ours = own.into_iter().filter(|m| m.fstype.starts_with("cgroup"));
-    ours.map(|mount| Hierarchy {
-        point: PathBuf::from(&mount.point),
-        controllers: match mount.fstype.as_str() {
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for mount in own.iter().filter(|m| m.fstype.starts_with("cgroup")) {
+        let point = PathBuf::from(&mount.point);
+        found.retain(|earlier| !earlier.point.starts_with(&point));
+        let controllers = match mount.fstype.as_str() {
             "cgroup" => controllers(&mount.super_options),
             _ => Vec::new(),
-        },
-    })
-    .collect()
+        };
+        found.push(Hierarchy { point, controllers });
+    }
+    found
 }
 
 fn controllers(super_options: &[String]) -> Vec<String> {
@@ -56,6 +58,30 @@ pub fn v1_value(controller: &str, path: &str, file: &str) -> String {
     let directory = v1(controller, path)
         .unwrap_or_else(|| panic!("this host has no v1 hierarchy with {controller}"));
     read(directory.join(file))
+}
+
+/// What a file says of the cgroup `path` in the cgroup2 hierarchy.
+///
+/// # Panics
+/// When there is no such hierarchy or file.
+#[track_caller]
+pub fn v2_value(path: &str, file: &str) -> String {
+    let point = v2().expect("this host has no cgroup2 hierarchy");
+    read(below(&point, path).join(file))
+}
+
+/// Whether some hierarchy of the host has `controller`.
+pub fn has(controller: &str) -> bool {
+    let in_v2 = |point: PathBuf| {
+        let all = read(point.join("cgroup.controllers"));
+        all.split(' ').any(|name| name == controller)
+    };
+    v1(controller, "/").is_some() || v2().is_some_and(in_v2)
+}
+
+fn v2() -> Option<PathBuf> {
+    let mut all = hierarchies().into_iter();
+    all.find(|h| h.controllers.is_empty()).map(|h| h.point)
 }
 
 /// The directories of `path` and of `path-*` (further containers of one case) that exist, over all

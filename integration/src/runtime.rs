@@ -12,11 +12,28 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The longest a single run of the runtime may take.
+/// The longest a single run of the runtime may take, on a machine of ordinary speed.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// The longest that [`eventually`] waits.
+/// The longest that [`eventually`] waits, on a machine of ordinary speed.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `limit` times the whole number in the environment's `OCI_TIME_FACTOR`, which says how much slower than ordinary
+/// this machine is; an emulated processor is.
+///
+/// # Panics
+/// When there is something else in it.
+pub fn scaled(limit: Duration) -> Duration {
+    match std::env::var("OCI_TIME_FACTOR") {
+        Ok(text) => {
+            limit
+                * text
+                    .parse::<u32>()
+                    .expect("OCI_TIME_FACTOR is a whole number")
+        }
+        Err(_) => limit,
+    }
+}
 
 /// What is left of a run that has ended.
 #[derive(Debug)]
@@ -99,7 +116,7 @@ impl Running {
     /// Waits until stdout contains `needle`.
     ///
     /// # Panics
-    /// After [`PATIENCE`].
+    /// After [`PATIENCE`], [`scaled`].
     #[track_caller]
     pub fn says(&self, needle: &str) {
         eventually(&format!("{needle:?} on stdout"), || {
@@ -110,13 +127,13 @@ impl Running {
     /// Waits for the end.
     ///
     /// # Panics
-    /// After [`LIMIT`], having ended the runtime.
+    /// After [`LIMIT`], [`scaled`], having ended the runtime.
     #[track_caller]
     pub fn wait(mut self) -> Finished {
         let status = wait_child(&mut self.child, LIMIT);
         let Some(code) = status else {
             panic!(
-                "no end after {LIMIT:?}; stdout: {} stderr: {}",
+                "no end after {LIMIT:?}, scaled; stdout: {} stderr: {}",
                 self.stdout(),
                 self.stderr()
             );
@@ -179,9 +196,9 @@ pub fn spawn(mut command: Command, directory: &Path, stdin: Stdio) -> Running {
     Running { child, out, err }
 }
 
-/// Waits for `child`; ends it and returns nothing after `limit`.
+/// Waits for `child`; ends it and returns nothing after `limit`, [`scaled`].
 pub fn wait_child(child: &mut Child, limit: Duration) -> Option<i32> {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + scaled(limit);
     let mut pause = Duration::from_micros(500);
     loop {
         if let Some(status) = child.try_wait().expect("wait for a child") {
@@ -204,15 +221,16 @@ pub fn wait_child(child: &mut Child, limit: Duration) -> Option<i32> {
 /// Asks `question` until it answers.
 ///
 /// # Panics
-/// After [`PATIENCE`], naming `what`.
+/// After [`PATIENCE`], [`scaled`], naming `what`.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let patience = scaled(PATIENCE);
+    let end = Instant::now() + patience;
     loop {
         if let Some(answer) = question() {
             return answer;
         }
-        assert!(Instant::now() < end, "waited {PATIENCE:?} for {what}");
+        assert!(Instant::now() < end, "waited {patience:?} for {what}");
         std::thread::sleep(Duration::from_millis(3));
     }
 }

@@ -12,6 +12,7 @@ mod rootfs;
 mod source;
 mod supervise;
 mod test;
+mod vm;
 mod workspace;
 
 use std::ffi::OsString;
@@ -66,6 +67,12 @@ const COMMANDS: &[Command] = &[
         summary: "measure ocirun, runc, crun, youki and the least work that is possible (root)",
         help: bench::HELP,
         run: bench::run,
+    },
+    Command {
+        name: "vm",
+        summary: "the integration tests in a guest with systemd and cgroup v2 alone (root)",
+        help: vm::HELP,
+        run: vm::run,
     },
 ];
 

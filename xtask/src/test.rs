@@ -25,10 +25,10 @@ release binary; another runtime is tested instead when OCIRUN=/its/absolute/path
 
 /// What a step found: tests by their results, or the step itself as one test.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-    skipped: u64,
+pub struct Tally {
+    pub passed: u64,
+    pub failed: u64,
+    pub skipped: u64,
 }
 
 struct Step {
@@ -299,7 +299,7 @@ fn tests(mut command: Command) -> Result<Tally> {
 }
 
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
-fn test_result(line: &str) -> Option<Tally> {
+pub fn test_result(line: &str) -> Option<Tally> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let count = |name: &str| {
         let one = counts
@@ -315,7 +315,7 @@ fn test_result(line: &str) -> Option<Tally> {
 }
 
 impl Tally {
-    fn text(self) -> String {
+    pub fn text(self) -> String {
         format!(
             "{} passed, {} failed, {} skipped",
             self.passed, self.failed, self.skipped

@@ -180,15 +180,15 @@ fn hierarchy(line: &str, mounts: &[Mount], v2_controllers: &str) -> Result<Optio
     }))
 }
 
-/// Of several mounts of one hierarchy: one in the standard place, else the first; of two on one mount point the later
-/// one, which covers the other.
+/// Of several mounts of one hierarchy: one in the standard place, else the first; of two where one is on the other's mount
+/// point or above it the later one, which covers the other.
 fn best<'a>(mounts: impl Iterator<Item = &'a Mount>) -> Option<&'a Mount> {
     let mut found: Option<&Mount> = None;
     for mount in mounts {
         let better = match found {
             None => true,
             Some(f) => {
-                f.mount_point == mount.mount_point
+                f.mount_point.starts_with(&mount.mount_point)
                     || (!f.mount_point.starts_with(STANDARD)
                         && mount.mount_point.starts_with(STANDARD))
             }

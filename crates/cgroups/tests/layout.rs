@@ -122,6 +122,17 @@ fn of_several_mounts_the_standard_one_that_is_visible_is_used() {
 }
 
 #[test]
+fn a_later_mount_above_covers_what_is_below() {
+    let mounts = "1 0 0:20 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+2 0 0:21 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+3 0 0:21 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+    let layout = Layout::parse(mounts, "1:pids:/\n0::/\n", "").expect("layout");
+    assert_eq!((layout.mode, layout.hierarchies.len()), (Mode::V2, 1));
+    let unified = &layout.hierarchies[0];
+    assert_eq!(unified.mount_point, Path::new("/sys/fs/cgroup"));
+}
+
+#[test]
 fn no_cgroups_and_nonsense_are_errors() {
     let none = Layout::parse("25 20 0:22 / / rw - ext4 /dev/x rw\n", "0::/\n", "");
     assert_eq!(none.map_err(|e| e.kind()), Err(ErrorKind::Unavailable));

@@ -318,6 +318,21 @@ ops! {
         /// Group.
         gid: u32,
     }
+    /// Runs a program of the configuration's hooks where this lane is now, and waits for it.
+    Hook = 53 {
+        /// Absolute path of the program.
+        path: &'a CStr,
+        /// Its arguments, its name first.
+        args: List<'a, &'a CStr>,
+        /// Its whole environment.
+        env: List<'a, &'a CStr>,
+        /// Milliseconds after which its process group is killed; 0 for never.
+        timeout: u32,
+        /// The state that it reads on stdin, as JSON up to the pid.
+        before_pid: &'a CStr,
+        /// The state from after the pid.
+        after_pid: &'a CStr,
+    }
     /// Makes the container's root the process's root and detaches the caller's (pivot_root(2)).
     Pivot = 29 {}
     /// Sets the propagation of the container's `/`.

@@ -132,6 +132,10 @@ parts! {
     Stat "statx",
     /// getcwd(2).
     Getcwd "getcwd",
+    /// The end of a hook with a status that is not 0: the value is the status, or 128 and the signal.
+    HookStatus "wait for the hook",
+    /// A hook that took longer than it may.
+    HookTimeout "wait for the hook",
     /// ioctl on a network interface.
     IoctlInterface "ioctl(SIOCSIFFLAGS)",
     /// ioctl(TIOCGPTPEER).
@@ -148,6 +152,8 @@ parts! {
     Mkdirat "mkdirat",
     /// mknodat(2).
     Mknodat "mknodat",
+    /// memfd_create(2).
+    MemfdCreate "memfd_create",
     /// mmap(2).
     Mmap "mmap",
     /// mount(2), which only changes propagation here.
@@ -162,6 +168,8 @@ parts! {
     Open "open",
     /// openat2(2) below the root.
     Openat2 "openat2",
+    /// pipe2(2).
+    Pipe "pipe2",
     /// pivot_root(2).
     PivotRoot "pivot_root",
     /// prctl(PR_CAP_AMBIENT).
@@ -198,6 +206,8 @@ parts! {
     Setsid "setsid",
     /// socket(2).
     Socket "socket",
+    /// waitid(2) or ppoll(2).
+    Wait "waitid",
     /// symlinkat(2).
     Symlinkat "symlinkat",
     /// umount2(2).

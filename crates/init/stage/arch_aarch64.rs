@@ -87,6 +87,14 @@ pub const O_NOFOLLOW: u64 = 0x8000;
 /// System call numbers.
 pub mod nr {
     pub const GETCWD: usize = 17;
+    pub const PIPE2: usize = 59;
+    pub const PWRITE64: usize = 68;
+    pub const PPOLL: usize = 73;
+    pub const WAITID: usize = 95;
+    pub const KILL: usize = 129;
+    pub const SETPGID: usize = 154;
+    pub const GETPID: usize = 172;
+    pub const MEMFD_CREATE: usize = 279;
     pub const DUP3: usize = 24;
     pub const FCNTL: usize = 25;
     pub const IOCTL: usize = 29;

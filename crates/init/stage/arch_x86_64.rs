@@ -90,6 +90,14 @@ pub mod nr {
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
     pub const RT_SIGACTION: usize = 13;
+    pub const PWRITE64: usize = 18;
+    pub const GETPID: usize = 39;
+    pub const KILL: usize = 62;
+    pub const SETPGID: usize = 109;
+    pub const WAITID: usize = 247;
+    pub const PPOLL: usize = 271;
+    pub const PIPE2: usize = 293;
+    pub const MEMFD_CREATE: usize = 319;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
     pub const SOCKET: usize = 41;

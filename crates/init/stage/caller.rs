@@ -8,22 +8,26 @@ use core::ffi::CStr;
 
 /// Writes oom_score_adj; /proc is the caller's here, no container has touched it.
 pub fn oom_score_adj(value: i32) -> Done {
-    let mut text = [0; 8];
-    let mut at = text.len();
-    let mut rest = value.unsigned_abs();
+    let mut text = [b'-'; 11];
+    let mut digits = [0; 10];
+    let digits = decimal(value.unsigned_abs(), &mut digits);
+    text[1..=digits.len()].copy_from_slice(digits);
+    let start = usize::from(value >= 0);
+    write_proc(c"/proc/self/oom_score_adj", &text[start..=digits.len()])
+}
+
+/// The digits of `value`, at the end of `buffer`.
+pub fn decimal(value: u32, buffer: &mut [u8; 10]) -> &[u8] {
+    let mut at = buffer.len();
+    let mut rest = value;
     loop {
         at -= 1;
-        text[at] = b'0' + (rest % 10) as u8;
+        buffer[at] = b'0' + (rest % 10) as u8;
         rest /= 10;
-        if rest == 0 || at == 1 {
-            break;
+        if rest == 0 || at == 0 {
+            return &buffer[at..];
         }
     }
-    if value < 0 {
-        at -= 1;
-        text[at] = b'-';
-    }
-    write_proc(c"/proc/self/oom_score_adj", &text[at..])
 }
 
 /// Sets a limit, and leaves it alone where it is as asked already: setting needs a privilege even then.

@@ -9,10 +9,12 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod caller;
+mod child;
 mod console;
 mod credentials;
 mod devices;
 mod filesystem;
+mod hook;
 mod message;
 mod mounts;
 mod payload;
@@ -178,6 +180,9 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Symlink { path, target, replace } => devices::symlink(init, path, target, replace),
         Op::Device { path, mode, major, minor, uid, gid } => {
             devices::node(init, path, devices::Node { mode: mode.0, major, minor, uid, gid })
+        }
+        Op::Hook { path, args, env, timeout, before_pid, after_pid } => {
+            hook::run(&hook::Program { path, args, env }, timeout, &[before_pid, after_pid])
         }
         Op::Pivot {} => root::pivot(init),
         Op::RootPropagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),

@@ -4,7 +4,10 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use oci_runtime::spec::Process;
+
 use crate::failure::Failure;
+use crate::terminal::callers_size;
 
 /// Where the master goes.
 #[derive(Debug)]
@@ -52,6 +55,13 @@ impl Console {
         match self {
             Console::None => None,
             Console::Theirs(socket) | Console::Ours(_, socket) => Some(socket.as_fd()),
+        }
+    }
+
+    /// Has the terminal begin with the size of the caller's, where the configuration names none and we stand between the two.
+    pub fn give_size(&self, process: &mut Process<'_>) {
+        if matches!(self, Console::Ours(..)) && process.console_size.is_none() {
+            process.console_size = callers_size();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `delete`.
 
-use crate::Call;
+use crate::call::Call;
 use crate::failure::Failure;
 
 /// `delete [--force] ID`.

@@ -5,12 +5,11 @@ use std::path::Path;
 use oci_runtime::spec::{Capabilities, Process, Spec, Str, parse_as};
 use oci_runtime::{Exec, own_stdio};
 
-use crate::Call;
+use crate::arguments::{Arguments, string};
+use crate::call::Call;
 use crate::console::{Console, console};
-use crate::create::preserved;
 use crate::failure::{Failure, Misuse};
 use crate::foreground::{Orphans, attend, block_signals};
-use crate::parse::{Arguments, string};
 use crate::user;
 
 /// `exec ID COMMAND...`, `exec --process FILE ID`.
@@ -27,20 +26,14 @@ pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
         start(call, &wanted, &console)?;
         return Ok(0);
     }
-    let signals = block_signals()?;
+    let signals = block_signals(Orphans::Leave)?;
     let process = start(call, &wanted, &console)?;
-    attend(
-        &process,
-        &signals,
-        console,
-        wanted.has_size(),
-        Orphans::Leave,
-    )
+    attend(&process, &signals, console, wanted.has_size())
 }
 
 fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime::Process, Failure> {
     let arguments = &call.arguments;
-    let preserved = preserved(arguments)?;
+    let preserved = call.preserved_fds()?;
     let options = Exec {
         stdio: own_stdio(),
         console: console.socket(),
@@ -50,12 +43,12 @@ fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime:
         ignore_paused: arguments.switch("ignore-paused"),
         trace: call.debug,
     };
-    Ok(oci_runtime::exec(
-        &call.root,
-        &arguments.id(),
-        &options,
-        &|spec| Ok(wanted.process(spec)),
-    )?)
+    let id = arguments.id();
+    Ok(oci_runtime::exec(&call.root, &id, &options, &|spec| {
+        let mut process = wanted.process(spec);
+        console.give_size(&mut process);
+        Ok(process)
+    })?)
 }
 
 /// The process to start.

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use oci_runtime::Process;
@@ -26,19 +26,25 @@ pub(crate) enum Orphans {
     Leave,
 }
 
-/// Blocks all signals; from now on they are read.
-pub(crate) fn block_signals() -> Result<SignalFd, Failure> {
-    let all = SigSet::all();
-    all.thread_block().map_err(|errno| Failure::Os {
+/// Blocks all signals; from now on those that matter are read. The others would only wake us: SIGPIPE and SIGURG tell
+/// something of our own, and SIGCHLD is of use where there are orphans to wait for.
+pub(crate) fn block_signals(orphans: Orphans) -> Result<SignalFd, Failure> {
+    let mut signals = SigSet::all();
+    signals.thread_block().map_err(|errno| Failure::Os {
         action: "block signals",
         errno,
     })?;
-    SignalFd::with_flags(&all, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(|errno| {
-        Failure::Os {
+    signals.remove(Signal::SIGPIPE);
+    signals.remove(Signal::SIGURG);
+    if orphans == Orphans::Leave {
+        signals.remove(Signal::SIGCHLD);
+    }
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(
+        |errno| Failure::Os {
             action: "make a signalfd",
             errno,
-        }
-    })
+        },
+    )
 }
 
 /// Stays with `process` until it has ended and its output is delivered, and answers the exit status that shells would give.
@@ -48,9 +54,8 @@ pub(crate) fn attend(
     signals: &SignalFd,
     console: Console,
     has_size: bool,
-    orphans: Orphans,
 ) -> Result<u8, Failure> {
-    let status = stay(process, signals, console, has_size, orphans);
+    let status = stay(process, signals, console, has_size);
     if status.is_err() {
         forward(process, libc::SIGKILL);
     }
@@ -62,7 +67,6 @@ fn stay(
     signals: &SignalFd,
     console: Console,
     has_size: bool,
-    orphans: Orphans,
 ) -> Result<u8, Failure> {
     let mut relay = match console {
         Console::Ours(ours, _) => Some(Relay::new(receive(&ours)?)),
@@ -72,7 +76,7 @@ fn stay(
     if let Some(master) = relay.as_ref().and_then(Relay::master).filter(|_| !has_size) {
         copy_size(master);
     }
-    let watched = watch(process, signals, relay.as_mut(), orphans);
+    let watched = watch(process, signals, relay.as_mut());
     drop(raw);
     watched?;
     // Between 0 and 255: what the kernel reports of a process, or a signal's number and 128.
@@ -80,7 +84,7 @@ fn stay(
 }
 
 enum Event {
-    Signals,
+    Signal,
     Ended,
     Stream(End, PollFlags),
 }
@@ -89,7 +93,6 @@ fn watch(
     process: &Process,
     signals: &SignalFd,
     mut relay: Option<&mut Relay>,
-    orphans: Orphans,
 ) -> Result<(), Failure> {
     let mut ended = false;
     loop {
@@ -100,14 +103,16 @@ fn watch(
         if let Some(relay) = relay.as_mut().filter(|_| events.is_empty()) {
             relay.look_again();
         }
+        let draining = ended;
         for event in events {
             match (event, relay.as_mut()) {
-                (Event::Ended, _) => ended = true,
+                (Event::Ended, None) => return Ok(()),
+                (Event::Ended, Some(_)) => ended = true,
                 (Event::Stream(end, ready), Some(relay)) => relay.act(end, ready),
                 (Event::Stream(..), None) => {}
-                (Event::Signals, relay) => {
+                (Event::Signal, relay) => {
                     let relay = relay.map(|relay| &**relay);
-                    if take_signals(process, signals, relay, orphans)? && ended {
+                    if take_signal(process, signals, relay)? && draining {
                         return Ok(());
                     }
                 }
@@ -161,47 +166,39 @@ fn wait(
             .filter(|flags| !flags.is_empty())
     };
     let mut events = Vec::with_capacity(fds.len());
-    events.extend(happened(0).map(|_| Event::Signals));
+    // The end first: nothing has to be passed on after it.
     events.extend(happened(1).filter(|_| !ended).map(|_| Event::Ended));
+    events.extend(happened(0).map(|_| Event::Signal));
     for (place, (end, ..)) in interests.iter().enumerate() {
         events.extend(happened(own + place).map(|ready| Event::Stream(*end, ready)));
     }
     Ok(events)
 }
 
-/// Passes on what has come. Answers whether one of the signals would have ended us.
-fn take_signals(
+/// Passes on one signal; poll(2) tells of the next. Answers whether it would have ended us.
+fn take_signal(
     process: &Process,
     signals: &SignalFd,
     relay: Option<&Relay>,
-    orphans: Orphans,
 ) -> Result<bool, Failure> {
-    let mut deadly = false;
-    loop {
-        let information = match signals.read_signal() {
-            Ok(Some(information)) => information,
-            Ok(None) => return Ok(deadly),
-            Err(Errno::EINTR) => continue,
-            Err(errno) => {
-                return Err(Failure::Os {
-                    action: "read the signalfd",
-                    errno,
-                });
-            }
-        };
-        let signal = information.ssi_signo.cast_signed();
-        deadly |= [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].contains(&signal);
-        match (signal, relay.and_then(Relay::master)) {
-            (libc::SIGCHLD, _) if orphans == Orphans::Reap => reap(process),
-            (libc::SIGWINCH, Some(master)) => copy_size(master),
-            _ if OURS.contains(&signal) => {}
-            _ => forward(process, signal),
+    let information = match signals.read_signal() {
+        Ok(Some(information)) => information,
+        Ok(None) | Err(Errno::EINTR) => return Ok(false),
+        Err(errno) => {
+            return Err(Failure::Os {
+                action: "read the signalfd",
+                errno,
+            });
         }
+    };
+    let signal = information.ssi_signo.cast_signed();
+    match (signal, relay.and_then(Relay::master)) {
+        (libc::SIGCHLD, _) => reap(process),
+        (libc::SIGWINCH, Some(master)) => copy_size(master),
+        _ => forward(process, signal),
     }
+    Ok([libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM].contains(&signal))
 }
-
-/// Signals that tell us something of ourselves.
-const OURS: [i32; 3] = [libc::SIGCHLD, libc::SIGURG, libc::SIGPIPE];
 
 /// A process that has just ended needs no signal any more.
 fn forward(process: &Process, signal: i32) {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::table::{Flag, GLOBALS, Role, VERBS, Verb};
+use crate::flag::{Flag, Role};
+use crate::table::{GLOBALS, VERBS, Verb};
 
 /// The version as engines look for it: the first line begins like runc's.
 pub(crate) fn version() -> String {

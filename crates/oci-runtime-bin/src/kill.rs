@@ -2,7 +2,7 @@
 
 use oci_runtime::Kind;
 
-use crate::Call;
+use crate::call::Call;
 use crate::failure::Failure;
 use crate::signals;
 

@@ -2,9 +2,10 @@
 
 use oci_runtime::Container;
 
+use crate::call::Call;
 use crate::failure::Failure;
 use crate::passwd::Passwd;
-use crate::{Call, print};
+use crate::stdout::print;
 
 /// `list [--quiet] [--format table|json]`.
 pub(crate) fn list(call: &Call) -> Result<u8, Failure> {

@@ -1,22 +1,22 @@
 //! `plan`: the dry run.
 
-use std::path::Path;
+use oci_runtime::Bundle;
 
-use crate::create::bundle;
+use crate::call::Call;
 use crate::failure::Failure;
-use crate::{Call, print};
+use crate::stdout::print;
 
 /// `plan [--bundle DIR] [--format text|json] [ID]`.
 pub(crate) fn plan(call: &Call) -> Result<u8, Failure> {
     let format = call.arguments.choice("format", &["text", "json"])?;
-    let bundle: &Path = bundle(&call.arguments);
+    let bundle = Bundle::open(call.bundle())?;
     // The id is part of the cgroup's path, and of nothing else that shows.
     let id = if call.arguments.rest.is_empty() {
         "ID".to_owned()
     } else {
         call.arguments.id()
     };
-    let plan = oci_runtime::plan(&id, bundle)?;
+    let plan = oci_runtime::plan(&id, &bundle, &bundle.spec()?)?;
     let text = if format == "json" {
         serde_json::to_string_pretty(&plan.to_json())? + "\n"
     } else {

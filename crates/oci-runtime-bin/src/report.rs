@@ -12,8 +12,8 @@ use std::time::SystemTime;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
+use crate::arguments::Arguments;
 use crate::failure::{Failure, Misuse};
-use crate::parse::Arguments;
 
 /// How a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::arguments::Arguments;
 use crate::failure::{Failure, Misuse};
-use crate::parse::Arguments;
 
 /// The state root: `--root`, or a directory that the caller may write to.
 pub(crate) fn of(globals: &Arguments) -> Result<PathBuf, Failure> {
@@ -59,9 +59,11 @@ fn is_a_users_own() -> bool {
     if !geteuid().is_root() {
         return true;
     }
+    if env::var_os("USER").is_some_and(|user| user == "root") {
+        return false;
+    }
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
-    !whole && env::var_os("USER").is_none_or(|user| user != "root")
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// The sticky bit keeps the directory from being cleaned away (XDG Base Directory Specification).

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 
 use oci_runtime::spec::Spec;
 
-use crate::Call;
-use crate::create::bundle;
+use crate::call::Call;
 use crate::failure::Failure;
 
 /// `spec [--bundle DIR]`. A file that is there already stays.
 pub(crate) fn spec(call: &Call) -> Result<u8, Failure> {
-    let path = bundle(&call.arguments).join("config.json");
+    let path = call.bundle().join("config.json");
     let mut text = serde_json::to_vec_pretty(&Spec::example())?;
     text.push(b'\n');
     let made = OpenOptions::new().write(true).create_new(true).open(&path);

@@ -1,6 +1,6 @@
 //! `start`.
 
-use crate::Call;
+use crate::call::Call;
 use crate::failure::Failure;
 
 /// `start ID`.

@@ -1,7 +1,8 @@
 //! `state`.
 
+use crate::call::Call;
 use crate::failure::Failure;
-use crate::{Call, print};
+use crate::stdout::print;
 
 /// `state ID`.
 pub(crate) fn state(call: &Call) -> Result<u8, Failure> {

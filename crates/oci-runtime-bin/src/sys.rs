@@ -20,6 +20,12 @@ pub(crate) fn close_on_exec_from(first: u32) {
     };
 }
 
+/// Has a write to a pipe without a reader fail with EPIPE, and no more than that.
+pub(crate) fn ignore_sigpipe() {
+    // SAFETY: no handler of ours comes into it. The call cannot fail for a signal that exists and can be ignored.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// An fd that the caller has left us, if it is open.
 pub(crate) fn inherited(fd: i32) -> Result<BorrowedFd<'static>, Errno> {
     // SAFETY: a plain number.

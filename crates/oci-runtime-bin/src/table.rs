@@ -3,37 +3,11 @@
 //! A flag is known by its name and, where it has one, a letter; both may be written with one dash or two, and a value follows
 //! as the next word or after `=`.
 
+use crate::arguments::Arguments;
+use crate::call::Call;
 use crate::failure::{Failure, Misuse};
-use crate::parse::Arguments;
-use crate::{Call, create, delete, exec, kill, list, plan, run, spec, start, state};
-
-/// One flag.
-#[derive(Debug)]
-pub(crate) struct Flag {
-    /// Its name without dashes.
-    pub name: &'static str,
-    /// A letter for it; empty without one.
-    pub short: &'static str,
-    /// What its value is called in the help; empty for a switch.
-    pub value: &'static str,
-    /// What becomes of it.
-    pub role: Role,
-    /// What it does.
-    pub help: &'static str,
-}
-
-/// What becomes of a flag that was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It works.
-    Works,
-    /// It works, and is not shown.
-    Hidden,
-    /// It is taken, and has no effect here.
-    Ignored,
-    /// It is an error, since it would have had an effect.
-    NotYet,
-}
+use crate::flag::{Flag, Role};
+use crate::{create, delete, exec, kill, list, plan, run, spec, start, state};
 
 /// Carries out a verb; answers the exit status.
 pub(crate) type Run = fn(&Call) -> Result<u8, Failure>;

@@ -10,6 +10,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::termios::{
     LocalFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr, tcsetattr,
 };
+use oci_runtime::spec::ConsoleSize;
 
 use crate::failure::Failure;
 use crate::sys;
@@ -31,15 +32,27 @@ pub(crate) fn receive(socket: &UnixStream) -> Result<OwnedFd, Failure> {
     Ok(master)
 }
 
-/// Gives the container's terminal the size of the caller's, if the caller has one.
+/// The size of the caller's terminal in characters, if the caller has one.
+pub(crate) fn callers_size() -> Option<ConsoleSize> {
+    window_size().map(|size| ConsoleSize {
+        height: size.ws_row.into(),
+        width: size.ws_col.into(),
+    })
+}
+
+/// Gives the container's terminal the size of the caller's, if the caller has one. The same size again signals nobody.
 pub(crate) fn copy_size(master: BorrowedFd<'_>) {
-    let (stdin, stdout) = (io::stdin(), io::stdout());
-    let size = sys::window_size(stdin.as_fd()).or_else(|_| sys::window_size(stdout.as_fd()));
-    if let Ok(size) = size
+    if let Some(size) = window_size()
         && let Err(errno) = sys::set_window_size(master, &size)
     {
         log::warn!("cannot set the size of the terminal: {errno}");
     }
+}
+
+fn window_size() -> Option<libc::winsize> {
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let size = sys::window_size(stdin.as_fd()).or_else(|_| sys::window_size(stdout.as_fd()));
+    size.ok()
 }
 
 /// The caller's terminal in raw mode, for as long as this lives: the container's terminal does the editing.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use oci_runtime::{Create, Error, StateRoot, delete, own_stdio, run};
+use oci_runtime::{Bundle, Create, Error, StateRoot, delete, own_stdio, run};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -22,7 +22,9 @@ fn main() -> ExitCode {
 
 fn container(bundle: &Path, id: &str) -> Result<i32, Error> {
     let root = StateRoot::new("/run/oci-runtime-example");
-    let process = run(&root, id, &Create::new(bundle, own_stdio()))?;
+    let bundle = Bundle::open(bundle)?;
+    let spec = bundle.spec()?;
+    let process = run(&root, id, &Create::new(&bundle, &spec, own_stdio()))?;
     let exit = process.wait()?;
     delete(&root, id, false)?;
     Ok(exit.code())

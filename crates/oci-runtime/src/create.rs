@@ -8,22 +8,27 @@ use std::time::SystemTime;
 use log::{debug, warn};
 use oci_runtime_cgroups::{Created, Paths};
 
+use crate::bundle::Bundle;
 use crate::check::{self, Problem, Severity};
 use crate::error::{Cause, Described, Error, Result};
 use crate::explain::describe_step;
+use crate::hooks;
 use crate::host::Host;
 use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
 use crate::lower::{self, Lowered, Request};
 use crate::plan::{ParentOp, Plan};
 use crate::process::{Process, write_pid_file};
 use crate::spec::{self, Spec};
-use crate::state::{State, StateDirectory, StateRoot, start_time};
+use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
 
 /// How a container is to be made.
 #[derive(Debug, Clone)]
 pub struct Create<'a> {
-    /// Directory with config.json.
-    pub bundle: &'a Path,
+    /// The bundle.
+    pub bundle: &'a Bundle,
+    /// What [`Bundle::spec`] answers. What the caller changes in it, such as a size for the terminal, holds for the new
+    /// container; [`exec`](crate::exec()) starts again from `config.json`.
+    pub spec: &'a Spec<'a>,
     /// The payload's standard streams where it has no terminal.
     pub stdio: [BorrowedFd<'a>; 3],
     /// A connected socket that gets the terminal's master as `SCM_RIGHTS`; needed with `process.terminal`.
@@ -40,9 +45,10 @@ pub struct Create<'a> {
 
 impl<'a> Create<'a> {
     /// A container of `bundle` with these streams and a keyring of its own.
-    pub fn new(bundle: &'a Path, stdio: [BorrowedFd<'a>; 3]) -> Create<'a> {
+    pub fn new(bundle: &'a Bundle, spec: &'a Spec<'a>, stdio: [BorrowedFd<'a>; 3]) -> Create<'a> {
         Create {
             bundle,
+            spec,
             stdio,
             console: None,
             preserve_fds: &[],
@@ -75,18 +81,16 @@ pub fn run(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> 
 ///
 /// # Errors
 /// What is wrong with the configuration.
-pub fn plan(id: &str, bundle: &Path) -> Result<Plan> {
-    let bundle = absolute(bundle)?;
-    let bytes = read_config(&bundle)?;
-    let (spec, host) = understand(&bytes, &bundle)?;
+pub fn plan(id: &str, bundle: &Bundle, spec: &Spec<'_>) -> Result<Plan> {
+    let host = look(spec)?;
     let request = Request {
         id,
-        bundle: &bundle,
+        bundle: bundle.path(),
         gate: true,
         preserve_fds: 0,
         keyring: true,
     };
-    let lowered = lower::create(&spec, &host, request)?;
+    let lowered = lower::create(spec, &host, request)?;
     lowered
         .warnings
         .iter()
@@ -96,9 +100,8 @@ pub fn plan(id: &str, bundle: &Path) -> Result<Plan> {
 
 fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<Process> {
     root.check(id)?;
-    let bundle = absolute(options.bundle)?;
-    let bytes = read_config(&bundle)?;
-    let (spec, host) = understand(&bytes, &bundle)?;
+    let spec = options.spec;
+    let host = look(spec)?;
     let terminal = spec
         .process
         .as_ref()
@@ -112,12 +115,12 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
     let preserve_fds = count(options.preserve_fds.len())?;
     let request = Request {
         id,
-        bundle: &bundle,
+        bundle: options.bundle.path(),
         gate,
         preserve_fds,
         keyring: options.keyring,
     };
-    let mut lowered = lower::create(&spec, &host, request)?;
+    let mut lowered = lower::create(spec, &host, request)?;
     lowered
         .warnings
         .iter()
@@ -125,16 +128,24 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
     lowered.plan.trace = options.trace;
 
     let directory = root.create(id)?;
-    let state = first_state(id, &spec, bundle, &lowered);
+    let state = first_state(id, spec, options.bundle.path(), &lowered);
     let mut attempt = Attempt {
         directory,
         state,
         host,
         cgroup: None,
+        hooked: false,
     };
-    let brought_up = bring_up(&mut attempt, &bytes, &lowered, options, gate);
-    if brought_up.is_err() {
-        attempt.clear_away();
+    let brought_up = bring_up(&mut attempt, &lowered, options, gate);
+    match &brought_up {
+        Err(_) => attempt.clear_away(),
+        Ok(process) if !gate => {
+            let state = attempt
+                .state
+                .for_hooks(Status::Running, Some(process.pid()));
+            hooks::run_all(&attempt.state.poststart, state);
+        }
+        Ok(_) => {}
     }
     brought_up
 }
@@ -145,6 +156,8 @@ struct Attempt {
     state: State,
     host: Host,
     cgroup: Option<(Created, Paths)>,
+    /// Whether hooks have run.
+    hooked: bool,
 }
 
 /// The number of preserved fds; the kernel would not pass more.
@@ -157,25 +170,12 @@ fn count(preserved: usize) -> Result<u16> {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
-    path.canonicalize()
-        .map_err(|error| Error::file("open the bundle", path, error))
-}
-
-fn read_config(bundle: &Path) -> Result<Vec<u8>> {
-    let path = bundle.join("config.json");
-    fs::read(&path).map_err(|error| Error::file("read", &path, error))
-}
-
-fn understand<'b>(bytes: &'b [u8], bundle: &Path) -> Result<(Spec<'b>, Host)> {
-    let spec = spec::parse(bytes).map_err(|source| Cause::Parse {
-        path: bundle.join("config.json"),
-        source,
-    })?;
+/// The host as far as the configuration concerns it, if the two go together.
+fn look(spec: &Spec<'_>) -> Result<Host> {
     let mut host = Host::read()?;
-    host.look_at(&spec);
-    complain(check::check(&spec, &host))?;
-    Ok((spec, host))
+    host.look_at(spec);
+    complain(check::check(spec, &host))?;
+    Ok(host)
 }
 
 /// Warnings go to the log, errors back to the caller, all of them.
@@ -191,7 +191,7 @@ pub(crate) fn complain(problems: Vec<Problem>) -> Result<()> {
     }
 }
 
-fn first_state(id: &str, spec: &Spec<'_>, bundle: PathBuf, lowered: &Lowered) -> State {
+fn first_state(id: &str, spec: &Spec<'_>, bundle: &Path, lowered: &Lowered) -> State {
     let text = |text: &spec::Str<'_>| text.to_string();
     State {
         id: id.to_owned(),
@@ -199,7 +199,7 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: PathBuf, lowered: &Lowered) ->
         init_process_start: 0,
         created: humantime::format_rfc3339_nanos(SystemTime::now()).to_string(),
         oci_version: text(&spec.oci_version),
-        bundle,
+        bundle: bundle.to_owned(),
         rootfs: lowered.rootfs.clone(),
         owner: nix::unistd::getuid().as_raw(),
         annotations: spec
@@ -210,6 +210,8 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: PathBuf, lowered: &Lowered) ->
         cgroup_paths: lowered.cgroup.clone(),
         namespaces: lowered.namespaces,
         after_gate: after_gate(&lowered.plan),
+        poststart: lowered.poststart.clone(),
+        poststop: lowered.poststop.clone(),
     }
 }
 
@@ -224,13 +226,12 @@ fn after_gate(plan: &Plan) -> Vec<Described> {
 
 fn bring_up(
     attempt: &mut Attempt,
-    config: &[u8],
     lowered: &Lowered,
     options: &Create<'_>,
     gate: bool,
 ) -> Result<Process> {
     attempt.directory.save(&attempt.state)?;
-    attempt.directory.save_config(config)?;
+    attempt.directory.save_config(options.bundle.config())?;
     if gate {
         attempt.directory.make_gate()?;
     }
@@ -285,6 +286,11 @@ impl Attempt {
                 write_map(child.pid, "uid_map", uid_map)?;
                 write_map(child.pid, "gid_map", gid_map)
             }
+            (ParentOp::Hooks { hooks }, Some(child)) => {
+                self.hooked = true;
+                let state = self.state.for_hooks(Status::Creating, Some(child.pid));
+                hooks::run(hooks, state)
+            }
             (ParentOp::SaveState, Some(child)) => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid).unwrap_or(0);
@@ -311,6 +317,11 @@ impl Attempt {
         if let Err(error) = self.directory.remove() {
             warn!("{error}");
         }
+        // The life of a container ends with these, also where an earlier hook has ended it.
+        hooks::run_all(
+            &self.state.poststop,
+            self.state.for_hooks(Status::Stopped, None),
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::error::{Cause, Error, Kind, Result};
+use crate::hooks;
 use crate::signal;
 use crate::state::{State, StateDirectory, StateRoot, Status};
 use crate::sys;
@@ -104,5 +105,7 @@ fn remove(directory: &StateDirectory, state: &State) -> Result<()> {
         oci_runtime_cgroups::kill_all(&state.cgroup_paths)?;
     }
     oci_runtime_cgroups::remove(&state.cgroup_paths)?;
-    directory.remove()
+    directory.remove()?;
+    hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
+    Ok(())
 }

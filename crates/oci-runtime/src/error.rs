@@ -7,6 +7,7 @@
 mod errno;
 mod exe;
 mod failure;
+mod hook;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use errno::describe;
 pub(crate) use exe::{Refusal, not_executed, not_found};
 pub(crate) use failure::Described;
 pub use failure::StepFailure;
+pub(crate) use hook::HookFailure;
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,6 +91,12 @@ pub(crate) enum Cause {
     Damaged { path: PathBuf, reason: String },
     #[error("unable to start container process: {0}")]
     Step(StepFailure),
+    #[error("{origin}: hook {path}: {failure}")]
+    Hook {
+        origin: String,
+        path: String,
+        failure: HookFailure,
+    },
     #[error("unable to start container process: {0}")]
     Executable(Refusal),
     #[error(
@@ -151,7 +159,11 @@ impl Error {
             Cause::Executable(_) => Kind::Executable,
             Cause::Host(_) | Cause::Unsupported(_) => Kind::Unsupported,
             Cause::File { .. } | Cause::Damaged { .. } => Kind::Os,
-            Cause::Step(_) | Cause::Died { .. } | Cause::Cgroup(_) | Cause::Call { .. } => Kind::Os,
+            Cause::Step(_)
+            | Cause::Hook { .. }
+            | Cause::Died { .. }
+            | Cause::Cgroup(_)
+            | Cause::Call { .. } => Kind::Os,
         }
     }
 

@@ -49,7 +49,11 @@ pub(crate) fn explain_described(step: &Described, report: Report) -> Error {
     if let Some(refusal) = refusal(step, report.part, errno) {
         return Cause::Executable(refusal).into();
     }
-    failed(step, report, report.part.text().to_owned())
+    let call = match report.part {
+        Part::HookStatus => format!("exit status {}", report.value),
+        part => part.text().to_owned(),
+    };
+    failed(step, report, call)
 }
 
 fn failed(step: &Described, report: Report, call: String) -> Error {
@@ -109,6 +113,7 @@ fn attempt(op: &Op<'_>) -> Option<String> {
         ),
         Op::Spawn { .. } => "start the first process in its new namespaces".into(),
         Op::Join { .. } => "join a namespace".into(),
+        Op::Hook { path, .. } => format!("run the hook {}", show(path)),
         Op::LookupExe { name, .. } => show(name),
         Op::Exec { args, .. } => args.iter().next().map(show)?,
         _ => return None,

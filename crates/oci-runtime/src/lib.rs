@@ -4,11 +4,13 @@
 //! [`host::Host`] by [`check::check`], and lowered into a flat, ordered list of typed steps that small executors carry
 //! out. Nothing downstream of lowering sees the specification again.
 
+mod bundle;
 mod create;
 mod delete;
 mod error;
 mod exec;
 mod explain;
+mod hooks;
 mod launch;
 mod list;
 mod lower;
@@ -27,10 +29,12 @@ pub mod pointer;
 pub mod rlimits;
 pub mod spec;
 
+pub use bundle::Bundle;
 pub use create::{Create, create, own_stdio, plan, run};
 pub use delete::delete;
 pub use error::{Error, Kind, Result, StepFailure};
 pub use exec::{Exec, exec};
+pub use hooks::Hook;
 pub use list::{list, state};
 pub use plan::{Lane, ParentOp, Parents, Plan, Source, Step};
 pub use process::{Exit, Process};

@@ -13,6 +13,8 @@ use oci_runtime_cgroups::{Limits, Paths};
 use oci_runtime_init::op::{MAX_SLOTS, Op, Slot, Step as Encoded};
 use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 
+use crate::hooks::Hook;
+
 /// A compiled bundle.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -72,6 +74,11 @@ pub enum ParentOp {
         uid_map: String,
         /// Lines of gid_map.
         gid_map: String,
+    },
+    /// Runs hooks in the caller's namespaces; one that fails ends the creation.
+    Hooks {
+        /// In order.
+        hooks: Vec<Hook>,
     },
     /// Saves the pid and all that later commands need.
     SaveState,

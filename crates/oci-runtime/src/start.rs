@@ -9,6 +9,7 @@ use oci_runtime_init::report::{Report, SIZE};
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain_described;
+use crate::hooks;
 use crate::state::{State, StateDirectory, StateRoot, Status};
 
 /// Starts the program of a created container, and returns when it has begun.
@@ -32,7 +33,12 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
             attempt: attempt.to_owned(),
         }
         .into()),
-        None => open_gate(&directory, &state),
+        None => {
+            open_gate(&directory, &state)?;
+            let pid = Some(state.init_process_pid);
+            hooks::run_all(&state.poststart, state.for_hooks(Status::Running, pid));
+            Ok(())
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use oci_runtime_cgroups::Paths;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Described;
+use crate::hooks::{Hook, HookState};
 
 pub(crate) use directory::StateDirectory;
 pub use directory::StateRoot;
@@ -52,6 +53,12 @@ pub(crate) struct State {
     pub namespaces: u64,
     /// What the first process still has to do after the gate, to explain a failure of it.
     pub after_gate: Vec<Described>,
+    /// Hooks for when the program runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    /// Hooks for when the container is deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
 }
 
 /// Where a container is in its life (runtime.md, "State").
@@ -116,6 +123,18 @@ fn status<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok,
 }
 
 impl State {
+    /// What hooks are told of the container.
+    pub(crate) fn for_hooks(&self, status: Status, pid: Option<i32>) -> HookState<'_> {
+        HookState {
+            oci_version: &self.oci_version,
+            id: &self.id,
+            status: status.as_str(),
+            pid,
+            bundle: &self.bundle,
+            annotations: &self.annotations,
+        }
+    }
+
     /// The container as it is now.
     pub(crate) fn look(&self, directory: &StateDirectory) -> Container {
         let status = self.status(directory);

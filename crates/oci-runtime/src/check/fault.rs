@@ -116,4 +116,7 @@ pub enum Fault {
     FileMode(u32),
     #[error("there is no propagation {0:?}")]
     UnknownPropagation(String),
+
+    #[error("{0} s is no time that a hook could take")]
+    Timeout(i64),
 }

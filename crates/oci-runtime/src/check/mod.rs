@@ -3,6 +3,7 @@
 //! know, such as whether a path exists, is found out later.
 
 mod fault;
+mod hooks;
 mod id_maps;
 mod mounts;
 mod namespaces;
@@ -38,6 +39,7 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
     sysctl::check(&mut problems, spec, host);
+    hooks::check(&mut problems, spec);
     unsupported::check(&mut problems, spec);
     problems.list
 }

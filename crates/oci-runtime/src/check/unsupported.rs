@@ -26,22 +26,6 @@ const PROCESS: &[OfProcess] = &[
     }),
 ];
 
-/// Members of `hooks`.
-const HOOKS: &[OfSpec] = &[
-    ("prestart", |spec| !spec.hooks.prestart.is_empty()),
-    ("createRuntime", |spec| {
-        !spec.hooks.create_runtime.is_empty()
-    }),
-    ("createContainer", |spec| {
-        !spec.hooks.create_container.is_empty()
-    }),
-    ("startContainer", |spec| {
-        !spec.hooks.start_container.is_empty()
-    }),
-    ("poststart", |spec| !spec.hooks.poststart.is_empty()),
-    ("poststop", |spec| !spec.hooks.poststop.is_empty()),
-];
-
 /// Members of `linux`.
 const LINUX: &[OfSpec] = &[
     ("netDevices", |spec| !spec.linux.net_devices.is_empty()),
@@ -95,14 +79,6 @@ const SECCOMP: &[OfSeccomp] = &[
 ];
 
 pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
-    refuse(
-        problems,
-        &["hooks".into()],
-        HOOKS
-            .iter()
-            .filter(|(_, asked)| asked(spec))
-            .map(|(name, _)| *name),
-    );
     refuse(
         problems,
         &["linux".into()],

@@ -9,6 +9,7 @@ mod cgroup;
 mod cgroup_mount;
 mod devices;
 mod exec;
+mod hooks;
 mod host_side;
 mod limits;
 mod mounts;
@@ -27,6 +28,7 @@ use oci_runtime_init::op::{Op, Slot};
 
 use crate::check;
 use crate::error::{Error, LowerProblem, Result};
+use crate::hooks::Hook;
 use crate::host::Host;
 use crate::plan::{ParentOp, Plan, Source};
 use crate::pointer::pointer;
@@ -59,6 +61,10 @@ pub(crate) struct Lowered {
     /// `CLONE_NEW*` flags of all namespaces that the configuration names.
     pub namespaces: u64,
     pub rootfs: PathBuf,
+    /// Hooks for when the program runs.
+    pub poststart: Vec<Hook>,
+    /// Hooks for when the container is deleted.
+    pub poststop: Vec<Hook>,
     /// What is done otherwise than asked, in words.
     pub warnings: Vec<String>,
 }
@@ -100,6 +106,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
     devices::make(&mut plan, spec, opened.devices)?;
     mounts::close_dev(&mut plan, spec)?;
+    hooks::create(&mut plan, spec, request.id, request.bundle)?;
     plan.inner("", Op::Pivot {});
     propagation::finish_root(&mut plan, linux);
     slots.streams.lower(&mut plan, process, true);
@@ -112,15 +119,17 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     if let Some((gate, report)) = slots.gate {
         plan.inner("", Op::AwaitStart { gate, report });
     }
+    hooks::start(&mut plan, spec, request.id, request.bundle)?;
     process::become_payload(&mut plan, process, filter.as_ref())?;
 
     limits::check(&plan)?;
-    let namespaces = namespaces.all();
     Ok(Lowered {
         plan,
         cgroup,
-        namespaces,
+        namespaces: namespaces.all(),
         rootfs,
+        poststart: hooks::of_parent("poststart", &spec.hooks.poststart),
+        poststop: hooks::of_parent("poststop", &spec.hooks.poststop),
         warnings,
     })
 }

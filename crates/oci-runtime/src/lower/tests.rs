@@ -123,6 +123,12 @@ const JOINS: &str = r#"{
     },
     "root": {"path": "rootfs", "readonly": true},
     "hostname": "h", "domainname": "d",
+    "hooks": {
+        "prestart": [{"path": "/bin/a", "args": ["a", "b"], "env": ["X=1"], "timeout": 5}],
+        "createContainer": [{"path": "/bin/c"}], "startContainer": [{"path": "/bin/s", "timeout": 1}],
+        "poststop": [{"path": "/bin/p"}]
+    },
+    "annotations": {"a": "b"},
     "mounts": [
         {"destination": "/dev", "type": "tmpfs", "options": ["ro", "mode=755"]},
         {"destination": "/data//x/", "source": "data", "options": ["rbind", "rro", "rslave"]},
@@ -205,9 +211,12 @@ const PHASES: &[(u8, &[&str])] = &[
     (37, &["Exec"]),
 ];
 
-/// The phase of a step: limits that could hinder come late, and the filter's place depends on no_new_privs.
-fn phase(name: &str, lane: Lane, no_new_privs: bool) -> u8 {
+/// The phase of a step: hooks have their moments, limits that could hinder come late, and the filter's place depends on
+/// no_new_privs.
+fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
     match (name, lane) {
+        _ if origin.starts_with("/hooks/startContainer") => 34,
+        _ if origin.starts_with("/hooks") => 13,
         ("Rlimit", Lane::Inner) => 25,
         ("Seccomp", _) if no_new_privs => 36,
         ("Seccomp", _) => 26,
@@ -231,6 +240,7 @@ fn assert_order(plan: &Plan, no_new_privs: bool) {
                 phase(
                     line.split(' ').next().unwrap_or(""),
                     step.lane,
+                    &step.origin,
                     no_new_privs,
                 ),
                 line,
@@ -279,6 +289,7 @@ prop_compose! {
         nofile in proptest::option::of(1u64..100_000),
         propagation in proptest::option::of(proptest::sample::select(&["private", "rshared", "slave", "unbindable"])),
         masked in proptest::collection::vec("/[a-z]{1,8}", 0..4),
+        hooks in subset(&["prestart", "createRuntime", "createContainer", "startContainer", "poststop"]),
     ) -> (serde_json::Value, bool) {
         let mut list = vec![serde_json::json!({"type": "mount"})];
         for kind in namespaces {
@@ -291,8 +302,10 @@ prop_compose! {
             .collect();
         let filter = seccomp.then(|| serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW",
             "syscalls": [{"names": ["reboot"], "action": "SCMP_ACT_ERRNO"}]}));
+        let hook = |kind: &str| (kind.to_owned(), serde_json::json!([{"path": "/bin/hook", "timeout": 3}]));
+        let hooks: serde_json::Map<_, _> = hooks.into_iter().map(hook).collect();
         let config = serde_json::json!({
-            "ociVersion": "1.3.0",
+            "ociVersion": "1.3.0", "hooks": hooks,
             "process": {"args": ["x"], "cwd": "/", "env": [], "terminal": terminal,
                 "noNewPrivileges": no_new_privs, "rlimits": limits, "oomScoreAdj": 10},
             "root": {"path": "r", "readonly": seccomp},

@@ -99,6 +99,10 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("gid_map", json!(gid_map.trim_end()));
             "IdMaps"
         }
+        ParentOp::Hooks { hooks } => {
+            put("paths", hooks.iter().map(|hook| json!(hook.path)).collect());
+            "Hooks"
+        }
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)

@@ -1,5 +1,6 @@
 //! Each case is the example of a configuration with a few changes, and the problems they make.
 
+mod hooks;
 mod id_maps;
 mod mounts;
 mod namespaces;
@@ -86,15 +87,11 @@ fn the_example_has_no_problem() {
 
 #[test]
 fn configurations_of_engines_are_accepted() {
-    let cases = [
-        (include_str!("../../spec/fixtures/containerd.json"), vec![]),
-        (include_str!("../../spec/fixtures/podman.json"), vec![]),
-        (
-            include_str!("../../spec/fixtures/docker.json"),
-            vec!["E /hooks/prestart: is not carried out by this version"],
-        ),
-    ];
-    for (json, expected) in cases {
-        assert_eq!(problems_on(&host(), json), expected);
+    for json in [
+        include_str!("../../spec/fixtures/containerd.json"),
+        include_str!("../../spec/fixtures/podman.json"),
+        include_str!("../../spec/fixtures/docker.json"),
+    ] {
+        assert_eq!(problems_on(&host(), json), [""; 0]);
     }
 }

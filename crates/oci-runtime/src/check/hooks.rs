@@ -1,0 +1,41 @@
+//! Hooks: programs of the host's or of the container's, by absolute paths.
+
+use super::{Fault, Problems};
+use crate::pointer::at;
+use crate::spec::{Hook, Spec};
+
+pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
+    let hooks = &spec.hooks;
+    let kinds: [(&str, &[Hook<'_>]); 6] = [
+        ("prestart", &hooks.prestart),
+        ("createRuntime", &hooks.create_runtime),
+        ("createContainer", &hooks.create_container),
+        ("startContainer", &hooks.start_container),
+        ("poststart", &hooks.poststart),
+        ("poststop", &hooks.poststop),
+    ];
+    for (kind, list) in kinds {
+        for (index, hook) in list.iter().enumerate() {
+            check_one(problems, kind, index, hook);
+        }
+    }
+}
+
+fn check_one(problems: &mut Problems, kind: &str, index: usize, hook: &Hook<'_>) {
+    if !hook.path.starts_with('/') {
+        let fault = Fault::RelativePath(hook.path.to_string());
+        problems.error(at!["hooks", kind, index, "path"], fault);
+    }
+    if hook.timeout.is_some_and(|seconds| seconds <= 0) {
+        problems.error(
+            at!["hooks", kind, index, "timeout"],
+            Fault::Timeout(hook.timeout.unwrap_or(0)),
+        );
+    }
+    for (place, entry) in hook.env.iter().enumerate() {
+        if !entry.contains('=') {
+            let fault = Fault::EnvWithoutValue(entry.to_string());
+            problems.error(at!["hooks", kind, index, "env", place], fault);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Hooks in the runtime's own namespaces: prestart, createRuntime, poststart, poststop (config.md, "POSIX-platform Hooks").
+//! Those inside of the container are steps of `init`.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use log::warn;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Cause, HookFailure, Result};
+use crate::sys;
+
+/// A program to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// JSON pointer to it.
+    pub origin: String,
+    /// Absolute path.
+    pub path: String,
+    /// Arguments, the name first.
+    pub args: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<String>,
+    /// After how long its process group is killed.
+    pub timeout: Option<Duration>,
+}
+
+/// The container as hooks get it on stdin (runtime.md, "State").
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HookState<'a> {
+    pub oci_version: &'a str,
+    pub id: &'a str,
+    pub status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    pub bundle: &'a std::path::Path,
+    pub annotations: &'a std::collections::BTreeMap<String, String>,
+}
+
+/// Runs hooks in order.
+///
+/// # Errors
+/// The first one that fails; the others are not run.
+pub(crate) fn run(hooks: &[Hook], state: HookState<'_>) -> Result<()> {
+    hooks.iter().try_for_each(|hook| {
+        run_one(hook, state).map_err(|failure| {
+            Cause::Hook {
+                origin: hook.origin.clone(),
+                path: hook.path.clone(),
+                failure,
+            }
+            .into()
+        })
+    })
+}
+
+/// Runs hooks in order, whatever becomes of them: too late to undo anything.
+pub(crate) fn run_all(hooks: &[Hook], state: HookState<'_>) {
+    for hook in hooks {
+        if let Err(failure) = run_one(hook, state) {
+            warn!("{}: hook {}: {failure}", hook.origin, hook.path);
+        }
+    }
+}
+
+fn run_one(hook: &Hook, state: HookState<'_>) -> Result<(), HookFailure> {
+    let mut command = Command::new(&hook.path);
+    if let Some((name, arguments)) = hook.args.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    let environment = hook.env.iter().filter_map(|entry| entry.split_once('='));
+    command.env_clear().envs(environment).process_group(0);
+    let text = serde_json::to_vec(&state).map_err(|error| os(error.into()))?;
+    let stderr = memory_file(b"")?;
+    command
+        .stdin(memory_file(&text)?)
+        .stdout(Stdio::null())
+        .stderr(stderr.try_clone().map_err(os)?);
+    let mut child = command.spawn().map_err(os)?;
+    let status = wait(&mut child, hook.timeout)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(HookFailure::Status {
+        status,
+        stderr: tail(stderr),
+    })
+}
+
+fn os(error: std::io::Error) -> HookFailure {
+    HookFailure::Start(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+}
+
+/// A file in memory with `bytes`. Not a pipe: a hook that does not read its stdin or writes a lot to stderr can neither
+/// block nor make us fail, and a daemon that it leaves behind holds nothing that is waited for.
+fn memory_file(bytes: &[u8]) -> Result<File, HookFailure> {
+    let memfd = sys::memfd_create(c"hook", libc::MFD_CLOEXEC).map_err(HookFailure::Start)?;
+    let mut file = File::from(memfd);
+    file.write_all(bytes)
+        .and_then(|()| file.rewind())
+        .map_err(os)?;
+    Ok(file)
+}
+
+/// Waits for its end, and makes one when the time is over.
+fn wait(child: &mut Child, timeout: Option<Duration>) -> Result<ExitStatus, HookFailure> {
+    let pid = child.id().cast_signed();
+    if let Some(timeout) = timeout {
+        let pidfd = sys::pidfd_open(pid).map_err(HookFailure::Start)?;
+        let limit = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        let ended = loop {
+            match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], limit) {
+                Err(Errno::EINTR) => {}
+                other => break other.map_err(HookFailure::Start)? == 1,
+            }
+        };
+        if !ended {
+            // The whole group: what the hook has started must not go on without it.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = child.wait();
+            return Err(HookFailure::Timeout(timeout));
+        }
+    }
+    child.wait().map_err(os)
+}
+
+/// The end of what it wrote on stderr.
+fn tail(mut stderr: File) -> String {
+    const ENOUGH: u64 = 4096;
+    let length = stderr.metadata().map_or(0, |found| found.len());
+    let mut bytes = Vec::new();
+    let start = SeekFrom::Start(length.saturating_sub(ENOUGH));
+    // Without the text the failure is still told by its status.
+    let _ = stderr
+        .seek(start)
+        .and_then(|_| stderr.take(ENOUGH).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).trim().to_owned()
+}

@@ -1,0 +1,300 @@
+//! Hooks: each kind in its namespaces, at its moment, with the state on stdin and no environment but its own.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
+
+use oci_runtime_integration::bundle::{push, script};
+use oci_runtime_integration::case::{Case, case, text};
+use oci_runtime_integration::host;
+use oci_runtime_integration::runtime::{eventually, only_ocirun};
+use serde_json::{Value, json};
+
+const KINDS: [&str; 6] = [
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+];
+
+/// A hook that runs a script of the host's shell, or of the container's where it runs there.
+fn hook(kind: &str, commands: &str) -> Value {
+    let path = if kind == "startContainer" {
+        "/bin/sh"
+    } else {
+        "/bin/busybox"
+    };
+    let name = if kind == "startContainer" {
+        "sh"
+    } else {
+        "busybox"
+    };
+    let args = if kind == "startContainer" {
+        vec![name, "-c", commands]
+    } else {
+        vec![name, "sh", "-c", commands]
+    };
+    json!({"path": path, "args": args, "env": ["ONLY=this", "PATH=/bin:/usr/bin"]})
+}
+
+/// Has `directory` of the case under /out of the container too, and adds hooks that write there.
+fn configure(case: &Case, hooks: &[(&str, Value)]) {
+    let out = case.path("out");
+    fs::create_dir_all(&out).expect("a directory for what hooks write");
+    case.configure(|c| {
+        push(
+            c,
+            "/mounts",
+            json!({"destination": "/tmp", "type": "bind", "source": text(&out),
+            "options": ["bind"]}),
+        );
+        c["annotations"] = json!({"org.example.a": "b \"c\""});
+        c["hooks"] = json!({});
+        for (kind, hook) in hooks {
+            if c["hooks"][kind].is_null() {
+                c["hooks"][kind] = json!([]);
+            }
+            push(c, &format!("/hooks/{kind}"), hook.clone());
+        }
+    });
+}
+
+/// What a recording hook writes: state, environment, and namespaces, each to its own file.
+fn recorder(case: &Case, kind: &str) -> Value {
+    let out = if kind == "startContainer" {
+        "/tmp".to_owned()
+    } else {
+        text(&case.path("out"))
+    };
+    let commands = format!(
+        "cat > {out}/{kind}.state; env > {out}/{kind}.env; for n in mnt pid net uts; do readlink /proc/self/ns/$n; done \
+         > {out}/{kind}.ns; echo {kind} >> {out}/order; ls -d /bin/busybox > {out}/{kind}.root"
+    );
+    hook(kind, &commands)
+}
+
+fn out(case: &Case, name: &str) -> String {
+    fs::read_to_string(case.path("out").join(name)).unwrap_or_default()
+}
+
+#[test]
+fn every_kind_runs_once_in_its_place_and_order() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("the state of some hooks differs") {
+        return;
+    }
+    let hooks: Vec<_> = KINDS
+        .iter()
+        .map(|kind| (*kind, recorder(&case, kind)))
+        .collect();
+    configure(&case, &hooks);
+    let init = case.create();
+    assert_eq!(
+        out(&case, "order"),
+        "prestart\ncreateRuntime\ncreateContainer\n"
+    );
+    case.runtime(&["start", &case.id]).ok();
+    assert_eq!(out(&case, "order").lines().count(), 5);
+    let own: Vec<String> = ["mnt", "pid", "net", "uts"]
+        .map(|n| host::namespace(std::process::id() as i32, n))
+        .to_vec();
+    let theirs: Vec<String> = ["mnt", "pid", "net", "uts"]
+        .map(|n| host::namespace(init, n))
+        .to_vec();
+    for kind in ["prestart", "createRuntime", "poststart"] {
+        assert_eq!(
+            out(&case, &format!("{kind}.ns"))
+                .lines()
+                .collect::<Vec<_>>(),
+            own,
+            "{kind}"
+        );
+    }
+    case.destroy();
+    assert_eq!(out(&case, "order").lines().collect::<Vec<_>>(), KINDS);
+    // /proc of the host does not know a process of the container's pid namespace: only what is not "self" is compared.
+    let inner = out(&case, "startContainer.ns");
+    assert_eq!(inner.lines().collect::<Vec<_>>(), theirs, "startContainer");
+    for kind in KINDS {
+        check_state(&case, kind, init);
+        let mut env: Vec<String> = out(&case, &format!("{kind}.env"))
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        // The shell adds these itself.
+        env.retain(|line| {
+            !["PWD=", "SHLVL=", "OLDPWD="]
+                .iter()
+                .any(|name| line.starts_with(name))
+        });
+        env.sort();
+        assert_eq!(env, ["ONLY=this", "PATH=/bin:/usr/bin"], "{kind}");
+    }
+}
+
+fn check_state(case: &Case, kind: &str, init: i32) {
+    let state: Value =
+        serde_json::from_str(&out(case, &format!("{kind}.state"))).expect("the state is JSON");
+    let (status, pid) = match kind {
+        "prestart" | "createRuntime" => ("creating", json!(init)),
+        "createContainer" => ("creating", json!(1)),
+        "startContainer" => ("created", json!(1)),
+        "poststart" => ("running", json!(init)),
+        _ => ("stopped", Value::Null),
+    };
+    assert_eq!(state["status"], status, "{kind}");
+    assert_eq!(state["pid"], pid, "{kind}");
+    assert_eq!(state["id"], case.id, "{kind}");
+    assert_eq!(state["bundle"], text(&case.bundle()), "{kind}");
+    assert_eq!(state["annotations"]["org.example.a"], "b \"c\"", "{kind}");
+}
+
+#[test]
+fn a_failing_hook_ends_the_creation_with_its_status_and_stderr() {
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let Some(case) = case() else { return };
+        configure(
+            &case,
+            &[
+                (kind, hook(kind, "echo because >&2; exit 3")),
+                ("poststop", recorder(&case, "poststop")),
+            ],
+        );
+        let create = case.try_create(&[]);
+        assert_eq!(create.code, 1, "{kind}: {create:?}");
+        assert!(
+            create.stderr.contains("exit status 3") && create.stderr.contains("because"),
+            "{kind}: {create:?}"
+        );
+        if only_ocirun("says it otherwise") {
+            assert!(
+                create.stderr.contains(&format!("/hooks/{kind}/0")),
+                "{kind}: {create:?}"
+            );
+        }
+        case.assert_clean();
+    }
+}
+
+#[test]
+fn a_failing_start_container_hook_is_an_error_of_start() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("does not tell start") {
+        return;
+    }
+    configure(
+        &case,
+        &[("startContainer", hook("startContainer", "exit 9"))],
+    );
+    let init = case.create();
+    let start = case.runtime(&["start", &case.id]);
+    assert_eq!(start.code, 1, "{start:?}");
+    assert!(
+        start.stderr.contains("exit status 9") && start.stderr.contains("/hooks/startContainer/0"),
+        "{start:?}"
+    );
+    eventually("the end of the container", || {
+        (case.status() == "stopped").then_some(())
+    });
+    case.reap(init);
+}
+
+#[test]
+fn failures_after_the_start_are_only_warnings() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("kills the container") {
+        return;
+    }
+    configure(
+        &case,
+        &[
+            ("poststart", hook("poststart", "exit 1")),
+            ("poststart", recorder(&case, "poststart")),
+            ("poststop", json!({"path": "/no/such/hook"})),
+            ("poststop", recorder(&case, "poststop")),
+        ],
+    );
+    case.start();
+    assert_eq!(case.status(), "running");
+    case.destroy();
+    assert_eq!(out(&case, "order"), "poststart\npoststop\n");
+}
+
+#[test]
+fn a_hook_that_takes_too_long_is_killed_with_its_group() {
+    for kind in ["createRuntime", "createContainer"] {
+        let Some(case) = case() else { return };
+        let pids = text(&case.path("out/pids"));
+        let mut slow = hook(
+            kind,
+            &format!("sleep 731 & echo $! > {pids}; trap '' TERM; sleep 731"),
+        );
+        slow["timeout"] = json!(1);
+        configure(&case, &[(kind, slow)]);
+        let begin = Instant::now();
+        let create = case.try_create(&[]);
+        assert_eq!(create.code, 1, "{kind}: {create:?}");
+        let took = begin.elapsed().as_secs();
+        assert!((1..30).contains(&took), "{kind} took {took} s");
+        eventually("the end of the hook's own child", || {
+            let sleeps = host::pids().into_iter().any(|pid| {
+                fs::read(format!("/proc/{pid}/cmdline"))
+                    .unwrap_or_default()
+                    .starts_with(b"sleep\x00731")
+            });
+            (!sleeps).then_some(())
+        });
+        case.assert_clean();
+    }
+}
+
+/// Neither a large state that nobody reads nor a lot on stderr may block; and a daemon that a hook leaves is its own affair.
+#[test]
+fn a_hook_may_ignore_its_stdin_and_talk_a_lot() {
+    let Some(case) = case() else { return };
+    for kind in ["createRuntime", "createContainer"] {
+        let talk = "exec <&-; dd if=/dev/zero bs=1k count=300 2>/dev/null >&2; true";
+        configure(&case, &[(kind, hook(kind, talk))]);
+        let create = case.try_create(&[]);
+        assert_eq!(create.code, 0, "{kind}");
+        case.destroy();
+    }
+}
+
+#[test]
+fn a_hook_gets_no_descriptor_of_the_runtime() {
+    let Some(case) = case() else { return };
+    let list = text(&case.path("out/fds"));
+    for kind in ["createRuntime", "createContainer"] {
+        configure(
+            &case,
+            &[(kind, hook(kind, &format!("ls /proc/self/fd > {list}")))],
+        );
+        case.create();
+        // Beside stdio only the descriptor that ls itself reads the directory by.
+        assert_eq!(out(&case, "fds"), "0\n1\n2\n3\n", "{kind}");
+        assert!(case.path("out/fds").metadata().expect("the list").size() > 0);
+        case.destroy();
+    }
+}
+
+#[test]
+fn the_payload_does_not_run_before_start_container_hooks() {
+    let Some(case) = case() else { return };
+    configure(
+        &case,
+        &[(
+            "startContainer",
+            hook("startContainer", "sleep 0.1; echo hook >> /tmp/order"),
+        )],
+    );
+    case.configure(|c| {
+        push(c, "/mounts", json!({"destination": "/tmp", "type": "bind", "source": text(&case.path("out")), "options": ["bind"]}));
+        c["hooks"] = json!({"startContainer": [hook("startContainer", "sleep 0.1; echo hook >> /tmp/order")]});
+        script(c, "echo payload >> /tmp/order");
+    });
+    case.run().ok();
+    assert_eq!(out(&case, "order"), "hook\npayload\n");
+}
