@@ -19,6 +19,7 @@
 pub mod op;
 pub mod report;
 pub mod show;
+pub mod value;
 pub mod wire;
 
 /// The program: a static, non-relocatable ELF executable for the target architecture.

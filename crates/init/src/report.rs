@@ -186,6 +186,8 @@ parts! {
     Prlimit "prlimit64",
     /// read(2).
     Read "read",
+    /// sched_setaffinity(2).
+    SchedSetaffinity "sched_setaffinity",
     /// seccomp(2).
     Seccomp "seccomp(SECCOMP_SET_MODE_FILTER)",
     /// sendmsg(2).

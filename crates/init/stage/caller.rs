@@ -1,6 +1,7 @@
 //! The outer lane: what must happen in the caller's namespaces and with the caller's privileges.
 
 use crate::op::{NO_SLOT, Namespaces, Slot};
+use crate::payload::RLIMIT_NOFILE;
 use crate::report::Part;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
@@ -31,8 +32,32 @@ pub fn decimal(value: u32, buffer: &mut [u8; 10]) -> &[u8] {
 }
 
 /// Sets a limit, and leaves it alone where it is as asked already: setting needs a privilege even then.
-pub fn rlimit(resource: u32, soft: u64, hard: u64) -> Done {
+pub fn rlimit(init: &mut Init, resource: u32, soft: u64, hard: u64) -> Done {
+    if resource == RLIMIT_NOFILE {
+        init.nofile = None;
+    }
     if sys::getrlimit(resource).at(Part::Prlimit)? == [soft, hard] {
+        return Ok(());
+    }
+    sys::prlimit(resource, soft, hard)
+        .at(Part::Prlimit)
+        .map(drop)
+}
+
+/// As many open files as may be, while a plan with many mounts needs them.
+pub fn raise_open_files(init: &mut Init) {
+    if let Ok([soft, hard]) = sys::getrlimit(RLIMIT_NOFILE)
+        && soft < hard
+        && sys::prlimit(RLIMIT_NOFILE, hard, hard).is_ok()
+    {
+        init.nofile = Some([soft, hard]);
+    }
+}
+
+/// Raises only: what is higher already is lowered where it is set.
+pub fn raise_limit(resource: u32, hard: u64) -> Done {
+    let [soft, found] = sys::getrlimit(resource).at(Part::Prlimit)?;
+    if hard <= found {
         return Ok(());
     }
     sys::prlimit(resource, soft, hard)
@@ -61,7 +86,8 @@ pub fn join_cgroup(init: &Init, slot: Slot) -> Done {
     Ok(())
 }
 
-fn put(init: &mut Init, slot: Slot, fd: Fd) -> Done {
+/// Fills a slot.
+pub fn put(init: &mut Init, slot: Slot, fd: Fd) -> Done {
     match init.slots.get_mut(usize::from(slot.0)) {
         Some(place) => *place = fd,
         None => return fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
@@ -74,7 +100,7 @@ fn put(init: &mut Init, slot: Slot, fd: Fd) -> Done {
 pub fn join(init: &Init, slot: Slot, namespaces: Namespaces) -> Done {
     const CLONE_NEWUSER: u64 = 0x1000_0000;
     if namespaces.0 & CLONE_NEWUSER != 0 {
-        match sys::setgroups(&[]) {
+        match sys::setgroups(0, &[]) {
             Ok(_) | Err(sys::EPERM) => {}
             Err(errno) => return fail(Part::Setgroups, errno, 0),
         }

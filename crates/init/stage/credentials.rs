@@ -7,9 +7,6 @@ use crate::sys;
 use crate::wire::List;
 use core::ffi::CStr;
 
-/// The most supplementary groups that the kernel takes would need 256 KiB; images and engines use a handful.
-const MAX_GROUPS: usize = 1024;
-
 /// Takes the ids 0 of the user namespace. Its maps are written, so they exist.
 pub fn become_root() -> Done {
     sys::setresgid(0).at(Part::Setresgid)?;
@@ -46,23 +43,21 @@ pub fn ids(uid: u32, gid: u32, groups: List<'_, u32>, no_setgroups: bool) -> Don
 }
 
 fn set_groups(groups: List<'_, u32>) -> Done {
-    let mut wanted = [0; MAX_GROUPS];
-    let Some(wanted) = wanted.get_mut(..groups.len()) else {
-        return fail(Part::Setgroups, sys::EINVAL, groups.len() as u64);
+    let bytes = match groups {
+        List::Packed { bytes, .. } => bytes,
+        List::Items(_) => &[],
     };
-    wanted
-        .iter_mut()
-        .zip(groups.iter())
-        .for_each(|(place, group)| *place = group);
-    match sys::setgroups(wanted) {
+    match sys::setgroups(groups.len(), bytes) {
         // Denied in this user namespace for good; whether that matters, reading back tells.
-        Err(sys::EPERM) if wanted.is_empty() => {}
+        Err(sys::EPERM) if groups.is_empty() => {}
         other => other.at(Part::Setgroups).map(drop)?,
     }
     // The kernel keeps them sorted.
-    let mut found = [0; MAX_GROUPS];
-    let count = sys::getgroups(&mut found).at(Part::ReadBack)?;
-    let same = count == wanted.len() && found[..count].iter().all(|group| wanted.contains(group));
+    let found = sys::words(groups.len() + 1).at(Part::Mmap)?;
+    let count = sys::getgroups(found).at(Part::ReadBack)?;
+    let set = &found[..count];
+    let same =
+        count == groups.len() && groups.iter().all(|group| set.binary_search(&group).is_ok());
     if same {
         Ok(())
     } else {

@@ -15,6 +15,7 @@ mod credentials;
 mod devices;
 mod filesystem;
 mod hook;
+mod locked;
 mod message;
 mod mounts;
 mod payload;
@@ -33,6 +34,9 @@ mod report;
 #[allow(dead_code)]
 #[path = "../src/show.rs"]
 mod show;
+#[allow(dead_code)]
+#[path = "../src/value.rs"]
+mod value;
 #[allow(dead_code)]
 #[path = "../src/wire.rs"]
 mod wire;
@@ -72,10 +76,14 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         empty: 0,
         null_attached: false,
         preserved_placed: false,
+        gated: false,
+        nofile: None,
+        strings: &mut [],
         home: [0; 256],
         exe: [0; 4097],
     };
     prologue(channel);
+    caller::raise_open_files(&mut init);
     match socket::receive_plan(&mut init) {
         Ok(mut steps) => lanes(&mut init, &mut steps),
         Err(why) => drop(init.report(Kind::Failed, u16::MAX, why)),
@@ -135,7 +143,8 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
         }
         _ => {}
     }
-    if init.header.trace {
+    // `start` listens for failures only.
+    if init.header.trace && !init.gated {
         let time = Fail {
             part: Part::None,
             errno: Errno(0),
@@ -151,8 +160,12 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
 fn perform(init: &mut Init, step: Step<'static>) -> Done {
     match step.op {
         Op::OomScoreAdj { value } => caller::oom_score_adj(value),
-        Op::Rlimit { resource, soft, hard } => caller::rlimit(resource, soft, hard),
+        Op::Rlimit { resource, soft, hard } => caller::rlimit(init, resource, soft, hard),
         Op::OpenTree { path, recursive, slot } => caller::open_tree(init, path, recursive, slot),
+        Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),
+        Op::LockTrees { slots } => locked::lock(init, slots),
+        Op::TakeTrees { slots } => locked::take(init, slots),
+        Op::ResetAffinity {} => sys::allow_all_processors().at(Part::SchedSetaffinity).map(drop),
         Op::OpenCgroup { path, slot } => caller::open_cgroup(init, path, slot),
         Op::Join { slot, namespaces } => caller::join(init, slot, namespaces),
         Op::TimeNamespace { offsets } => caller::time_namespace(offsets),
@@ -196,7 +209,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Readonly { path } => mounts::readonly(init, path),
         Op::ReadonlyRoot {} => mounts::readonly_root(init),
         Op::Stdio { stdin, stdout, stderr, uid } => console::stdio(init, [stdin, stdout, stderr], uid),
-        Op::Cwd { path } => root::change_directory(init, path),
+        Op::Cwd { path, make } => root::change_directory(init, path, make),
         Op::Home { uid } => payload::home(init, uid),
         Op::Ids { uid, gid, groups, no_setgroups } => credentials::ids(uid, gid, groups, no_setgroups),
         Op::Umask { mask } => { sys::umask(mask); Ok(()) }

@@ -153,8 +153,14 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 /// Closes every fd but stdio, the caller's extra ones and the channel. That one is close-on-exec: it must live until
 /// execve(2) has succeeded, and its end is how the other side knows.
 pub fn close_fds(init: &mut Init) -> Done {
+    if let Some([soft, hard]) = init.nofile.take() {
+        sys::prlimit(RLIMIT_NOFILE, soft, hard).at(Part::Prlimit)?;
+    }
     close_all_but(init, init.channel)
 }
+
+/// `RLIMIT_NOFILE` of getrlimit(2).
+pub const RLIMIT_NOFILE: u32 = 7;
 
 /// The same, sparing also `other`.
 pub fn close_all_but(init: &mut Init, other: Fd) -> Done {
@@ -186,15 +192,20 @@ fn place_preserved(init: &mut Init) -> Done {
 
 /// Becomes the payload.
 pub fn exec(
-    init: &Init,
+    init: &mut Init,
     args: List<'static, &'static CStr>,
     env: List<'static, &'static CStr>,
 ) -> Done {
-    let arg_pointers = sys::pointers(args.len() + 1).at(Part::Mmap)?;
+    let room = core::mem::take(&mut init.strings);
+    let Some((arg_pointers, env_pointers)) = room.split_at_mut_checked(args.len() + 1) else {
+        return fail(Part::Execve, sys::E2BIG, 0);
+    };
+    if env_pointers.len() < env.len() + 2 {
+        return fail(Part::Execve, sys::E2BIG, 0);
+    }
     args.iter()
         .zip(&mut *arg_pointers)
         .for_each(|(string, place)| *place = string.as_ptr().cast());
-    let env_pointers = sys::pointers(env.len() + 2).at(Part::Mmap)?;
     env.iter()
         .zip(&mut *env_pointers)
         .for_each(|(string, place)| *place = string.as_ptr().cast());

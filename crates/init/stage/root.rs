@@ -101,13 +101,10 @@ fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
         Err(errno) => return fail(Part::Mknodat, errno, 0),
     }
     let flags = sys::O_PATH | sys::O_NOFOLLOW;
-    openat2(
-        parent,
-        name.as_cstr(),
-        flags,
-        sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS,
-    )
-    .at(Part::Openat2)
+    let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
+    let file = openat2(parent, name.as_cstr(), flags, strict).at(Part::Openat2);
+    sys::close(parent);
+    file
 }
 
 /// The directory that `path` is in, made if missing, and its last component.
@@ -146,13 +143,22 @@ fn directories(init: &mut Init, path: &[u8]) -> Done<Fd> {
             continue;
         }
         prefix.set(&path[..end])?;
-        parent = match resolve(init, prefix.as_cstr(), flags, 0)? {
+        let next = match resolve(init, prefix.as_cstr(), flags, 0)? {
             Ok(fd) => fd,
             Err(sys::ENOENT) if component != b".." => make_directory(parent, component)?,
             Err(errno) => return fail(Part::Openat2, errno, 0),
         };
+        if parent != init.root {
+            sys::close(parent);
+        }
+        parent = next;
     }
-    Ok(parent)
+    // The caller closes what it gets; the root stays.
+    if parent == init.root {
+        sys::dup_from(parent, 3).at(Part::Dup)
+    } else {
+        Ok(parent)
+    }
 }
 
 fn make_directory(parent: Fd, component: &[u8]) -> Done<Fd> {
@@ -173,12 +179,12 @@ fn make_directory(parent: Fd, component: &[u8]) -> Done<Fd> {
     .at(Part::Openat2)
 }
 
-/// Changes to `path`, made if missing, and makes sure that it is inside.
-pub fn change_directory(init: &mut Init, path: &CStr) -> Done {
+/// Changes to `path`, made if missing where that is wanted, and makes sure that it is inside.
+pub fn change_directory(init: &mut Init, path: &CStr, make: bool) -> Done {
     let flags = sys::O_PATH | sys::O_DIRECTORY;
     let fd = match resolve(init, path, flags, 0)? {
         Ok(fd) => fd,
-        Err(sys::ENOENT) => directories(init, path.to_bytes())?,
+        Err(sys::ENOENT) if make => directories(init, path.to_bytes())?,
         Err(errno) => return fail(Part::Openat2, errno, 0),
     };
     sys::fchdir(fd).at(Part::Chdir)?;

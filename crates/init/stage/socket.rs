@@ -24,6 +24,8 @@ pub fn receive_plan(init: &mut Init) -> Done<Reader<'static>> {
         return fail(Part::Decode, sys::EPROTO, size as u64);
     };
     sys::close(fds[0]);
+    // The shortest string takes five bytes of the plan.
+    init.strings = sys::pointers(size / 5 + 8).at(Part::Mmap)?;
     init.header = header;
     init.slots[..received - 1].copy_from_slice(&fds[1..received]);
     leave_preserved_numbers(init, received - 1)?;
@@ -68,6 +70,7 @@ pub fn await_start(init: &mut Init, gate: Slot, report: Slot) -> Done {
     let gate = init.fd(gate)?;
     init.channel = init.fd(report)?;
     payload::close_all_but(init, gate)?;
+    init.gated = true;
     let mut byte = [0];
     sys::read(gate, &mut byte).at(Part::Read).map(drop)
 }

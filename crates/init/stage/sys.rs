@@ -24,6 +24,7 @@ pub type Answer = Result<usize, Errno>;
 pub const EPERM: Errno = Errno(1);
 pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
+pub const E2BIG: Errno = Errno(7);
 pub const EAGAIN: Errno = Errno(11);
 pub const EACCES: Errno = Errno(13);
 pub const EEXIST: Errno = Errno(17);
@@ -325,8 +326,9 @@ pub fn setdomainname(name: &CStr) -> Answer {
     call!(nr::SETDOMAINNAME, name.as_ptr(), name.count_bytes())
 }
 
-pub fn setgroups(groups: &[u32]) -> Answer {
-    call!(nr::SETGROUPS, groups.len(), groups.as_ptr())
+/// Sets `count` groups; `groups` are their numbers in the machine's byte order.
+pub fn setgroups(count: usize, groups: &[u8]) -> Answer {
+    call!(nr::SETGROUPS, count, groups.as_ptr())
 }
 
 pub fn getgroups(into: &mut [u32]) -> Answer {
@@ -377,6 +379,12 @@ pub fn capset(sets: [u64; 3]) -> Answer {
     call!(nr::CAPSET, header.as_mut_ptr(), data.as_ptr())
 }
 
+/// Allows the calling thread every processor; the kernel leaves those of its cpuset.
+pub fn allow_all_processors() -> Answer {
+    let mask = [u64::MAX; 128];
+    call!(nr::SCHED_SETAFFINITY, 0, size_of_val(&mask), mask.as_ptr())
+}
+
 pub fn umask(mask: u32) {
     let _ = call!(nr::UMASK, mask);
 }
@@ -410,6 +418,21 @@ pub fn map_file(fd: Fd, size: usize) -> Result<&'static [u8], Errno> {
     let address = call!(nr::MMAP, 0, size, 1, 2, fd, 0)?;
     // SAFETY: the mapping has `size` readable bytes, is never unmapped, and the file is sealed against writing and shrinking.
     Ok(unsafe { core::slice::from_raw_parts(address as *const u8, size) })
+}
+
+/// Zeroed memory for `count` numbers, for as long as the program lives.
+pub fn words(count: usize) -> Result<&'static mut [u32], Errno> {
+    let address = call!(
+        nr::MMAP,
+        0,
+        count * size_of::<u32>(),
+        3,
+        0x22,
+        usize::MAX,
+        0
+    )?;
+    // SAFETY: the mapping is fresh, writable, zeroed, page-aligned and never unmapped.
+    Ok(unsafe { core::slice::from_raw_parts_mut(address as *mut u32, count) })
 }
 
 /// Zeroed memory for `count` pointers, for as long as the program lives.

@@ -153,6 +153,21 @@ impl Plan {
         &self.slots
     }
 
+    /// The slots that hold detached mount trees: the root's, and those of the steps so far.
+    pub(crate) fn trees(&self) -> Vec<Slot> {
+        let roots = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| matches!(slot.source, Source::Rootfs(_)));
+        let roots = roots.map(|(number, _)| Slot(number as u16));
+        let opened = self.steps.iter().filter_map(|step| match self.op(step)? {
+            Op::OpenTree { slot, .. } => Some(slot),
+            _ => None,
+        });
+        roots.chain(opened).collect()
+    }
+
     /// Appends a step of the parent lane.
     pub fn parent(&mut self, origin: impl Into<Cow<'static, str>>, op: ParentOp) {
         let what = What::Parent(op);

@@ -133,29 +133,29 @@ fn bind(plan: &mut Plan, node: &Node, path: &std::ffi::CStr, slot: Slot) {
     );
 }
 
-/// All nodes: those of the configuration replace default ones of the same path.
+/// All nodes: those of the configuration replace default ones of the same path. A /dev of the host's is left as it is.
 fn nodes(spec: &Spec<'_>) -> Vec<Node> {
     let asked = &spec.linux.devices;
+    let own_dev = has_own_dev(&spec.mounts);
+    let replaced = |path: &str| asked.iter().any(|device| device.path == path);
     let default = DEFAULT
         .iter()
-        .filter(|(path, ..)| !asked.iter().any(|device| device.path == **path));
-    let default = default.map(|(path, major, minor)| Node {
-        origin: String::new(),
-        path: (*path).to_owned(),
-        mode: libc::S_IFCHR | 0o666,
-        major: *major,
-        minor: *minor,
-        uid: 0,
-        gid: 0,
-    });
-    let default = default.filter(|_| has_own_dev(&spec.mounts));
+        .filter(|(path, ..)| own_dev && !replaced(path))
+        .map(|(path, major, minor)| Node {
+            origin: String::new(),
+            path: (*path).to_owned(),
+            mode: libc::S_IFCHR | 0o666,
+            major: *major,
+            minor: *minor,
+            uid: 0,
+            gid: 0,
+        });
+    let configured = asked
+        .iter()
+        .enumerate()
+        .map(|(index, device)| configured(index, device));
     default
-        .chain(
-            asked
-                .iter()
-                .enumerate()
-                .map(|(index, device)| configured(index, device)),
-        )
+        .chain(configured.filter(|node| own_dev || !node.path.starts_with("/dev/")))
         .collect()
 }
 

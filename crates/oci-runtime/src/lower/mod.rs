@@ -12,6 +12,7 @@ mod exec;
 mod hooks;
 mod host_side;
 mod limits;
+mod locked;
 mod mounts;
 mod namespaces;
 mod process;
@@ -93,12 +94,14 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
 
     process::outer(&mut plan, process);
     let opened = open_on_host(&mut plan, spec, host, &namespaces, &cgroup, request.bundle)?;
-    namespaces::join(&mut plan, &namespaces, &slots.namespaces);
     namespaces::time(&mut plan, linux, &namespaces)?;
+    let locked = locked::lock(&mut plan, &namespaces);
+    namespaces::join(&mut plan, &namespaces, &slots.namespaces);
     namespaces::spawn(&mut plan, &namespaces, slots.birthplace);
 
     plan.inner("", Op::Hello {});
     namespaces::become_root(&mut plan, linux, &namespaces);
+    locked::take(&mut plan, &locked);
     cgroup::join(&mut plan, &opened.cgroup);
     namespaces::inner(&mut plan, &namespaces);
     process::session(&mut plan, request.id, request.keyring)?;
@@ -113,7 +116,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     finish_system(&mut plan, spec)?;
     mask(&mut plan, spec, opened.null)?;
 
-    process::identity(&mut plan, process, host, filter.as_ref(), false)?;
+    process::identity(&mut plan, process, host, filter.as_ref(), true)?;
     process::ready(&mut plan, process)?;
     plan.parent("", ParentOp::SaveState);
     if let Some((gate, report)) = slots.gate {

@@ -1,5 +1,6 @@
 //! The payload: its streams, limits, identity and last steps. New containers and `exec` share all of it.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 use oci_runtime_init::op::{CapSet, List, Op, Slot};
@@ -69,17 +70,19 @@ pub(super) fn outer(plan: &mut Plan, process: &Process<'_>) {
     if let Some(value) = process.oom_score_adj {
         plan.outer("/process/oomScoreAdj", Op::OomScoreAdj { value });
     }
-    for (origin, resource, soft, hard) in
-        limits(process).filter(|(_, resource, soft, _)| !hinders(*resource, *soft))
-    {
-        plan.outer(
-            origin,
-            Op::Rlimit {
-                resource,
-                soft,
-                hard,
-            },
-        );
+    for (origin, resource, soft, hard) in limits(process) {
+        if hinders(resource) {
+            plan.outer(origin, Op::RaiseLimit { resource, hard });
+        } else {
+            plan.outer(
+                origin,
+                Op::Rlimit {
+                    resource,
+                    soft,
+                    hard,
+                },
+            );
+        }
     }
 }
 
@@ -109,17 +112,20 @@ fn limits(process: &Process<'_>) -> impl Iterator<Item = (String, u32, u64, u64)
         })
 }
 
-/// Whether a limit is so low that setting the container up could fail by it; it is then set last.
-fn hinders(resource: u32, soft: u64) -> bool {
-    const ENOUGH: u64 = 1 << 10;
-    resource == libc::RLIMIT_NOFILE && soft < ENOUGH
-        || resource == libc::RLIMIT_NPROC
-        || resource == libc::RLIMIT_FSIZE
-        || resource == libc::RLIMIT_AS
-        || resource == libc::RLIMIT_DATA
-        || resource == libc::RLIMIT_STACK
-        || resource == libc::RLIMIT_CPU
-        || resource == libc::RLIMIT_SIGPENDING
+/// Whether setting the container up could fail by a limit; it is then set last. Its hard limit is raised where that is needed
+/// before, because in a user namespace the privilege for it is gone.
+fn hinders(resource: u32) -> bool {
+    const LATE: &[u32] = &[
+        libc::RLIMIT_NOFILE,
+        libc::RLIMIT_NPROC,
+        libc::RLIMIT_FSIZE,
+        libc::RLIMIT_AS,
+        libc::RLIMIT_DATA,
+        libc::RLIMIT_STACK,
+        libc::RLIMIT_CPU,
+        libc::RLIMIT_SIGPENDING,
+    ];
+    LATE.contains(&resource)
 }
 
 /// Who the payload is. Privileges only ever shrink here.
@@ -128,16 +134,22 @@ pub(super) fn identity(
     process: &Process<'_>,
     host: &Host,
     filter: Option<&Filter>,
-    no_setgroups: bool,
+    make_cwd: bool,
 ) -> Result<()> {
     let user = &process.user;
     let cwd = c("/process/cwd", &*process.cwd)?;
-    plan.inner("/process/cwd", Op::Cwd { path: &cwd });
-    if !process.env.iter().any(|entry| entry.starts_with("HOME=")) {
+    plan.inner(
+        "/process/cwd",
+        Op::Cwd {
+            path: &cwd,
+            make: make_cwd,
+        },
+    );
+    if !process.env.iter().any(|entry| is_home(entry)) {
         plan.inner("/process/env", Op::Home { uid: user.uid });
     }
     for (origin, resource, soft, hard) in
-        limits(process).filter(|(_, resource, soft, _)| hinders(*resource, *soft))
+        limits(process).filter(|(_, resource, ..)| hinders(*resource))
     {
         plan.inner(
             origin,
@@ -148,24 +160,25 @@ pub(super) fn identity(
             },
         );
     }
+    plan.inner(
+        "/process/user/umask",
+        Op::Umask {
+            mask: user.umask.unwrap_or(0o022),
+        },
+    );
     if !process.no_new_privileges {
         // Installing a filter needs CAP_SYS_ADMIN here, so it comes before that goes.
         seccomp::install(plan, filter);
     }
     let groups = List::Items(&user.additional_gids);
+    let (uid, gid, no_setgroups) = (user.uid, user.gid, false);
     plan.inner(
         "/process/user",
         Op::Ids {
-            uid: user.uid,
-            gid: user.gid,
+            uid,
+            gid,
             groups,
             no_setgroups,
-        },
-    );
-    plan.inner(
-        "/process/user/umask",
-        Op::Umask {
-            mask: user.umask.unwrap_or(0o022),
         },
     );
     caps(plan, process.capabilities.as_ref(), host);
@@ -173,6 +186,13 @@ pub(super) fn identity(
         plan.inner("/process/noNewPrivileges", Op::NoNewPrivs {});
     }
     Ok(())
+}
+
+/// An empty HOME is none.
+fn is_home(entry: &str) -> bool {
+    entry
+        .strip_prefix("HOME=")
+        .is_some_and(|home| !home.is_empty())
 }
 
 /// No capabilities at all where the configuration names none.
@@ -240,16 +260,14 @@ pub(super) fn become_payload(
     Ok(())
 }
 
-/// An environment has each name once: the last entry counts.
+/// An environment has each name once: the last entry counts. An empty HOME gives way to the one of the container's passwd.
 fn last_of_each<'e, 'a>(env: &'e [Str<'a>]) -> Vec<&'e Str<'a>> {
-    let name = |entry: &str| entry.find('=').map_or(entry.len(), |at| at);
-    let same = |a: &str, b: &str| a[..name(a)] == b[..name(b)];
-    let later = |index: usize, entry: &str| env[index + 1..].iter().any(|other| same(entry, other));
-    env.iter()
-        .enumerate()
-        .filter(|(index, entry)| !later(*index, entry))
-        .map(|(_, entry)| entry)
-        .collect()
+    let name = |entry: &'e str| entry.split_once('=').map_or(entry, |(name, _)| name);
+    let mut seen = HashSet::new();
+    let last = env.iter().rev().filter(|entry| seen.insert(name(entry)));
+    let mut kept: Vec<_> = last.filter(|entry| **entry != "HOME=").collect();
+    kept.reverse();
+    kept
 }
 
 fn strings<'e, 'a: 'e>(

@@ -57,6 +57,14 @@ pub(super) fn compile(
             LowerProblem::FilterTooStrict { call, when },
         ));
     }
+    let mute = |call: &&&str| {
+        !number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
+    };
+    if let Some(call) = ["write", "sendmsg"].iter().find(mute) {
+        warnings.push(format!(
+            "{ORIGIN}: without {call} the failure of the last execve cannot be reported"
+        ));
+    }
     Ok(Some(filter))
 }
 
@@ -74,6 +82,7 @@ const LAST_CALLS: &[&str] = &["execve"];
 /// What comes after a filter that is installed before the privileges go.
 const LATE_CALLS: &[&str] = &[
     "prctl",
+    "dup3",
     "setgroups",
     "getgroups",
     "setresgid",

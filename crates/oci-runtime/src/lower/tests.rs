@@ -172,14 +172,32 @@ fn golden_plan_of_exec() {
 /// The phases of a container's life; security rests on their order.
 const PHASES: &[(u8, &[&str])] = &[
     (0, &["CreateCgroup", "ApplyLimits"]),
-    (1, &["OomScoreAdj", "Rlimit", "OpenCgroup", "OpenTree"]),
-    (2, &["Join"]),
-    (3, &["TimeNamespace"]),
+    (
+        1,
+        &[
+            "OomScoreAdj",
+            "Rlimit",
+            "RaiseLimit",
+            "OpenCgroup",
+            "OpenTree",
+        ],
+    ),
+    (2, &["TimeNamespace", "LockTrees"]),
+    (3, &["Join"]),
     (4, &["Spawn"]),
     (5, &["Hello", "Yield"]),
     (6, &["IdMaps"]),
     (7, &["BecomeRoot"]),
-    (8, &["JoinCgroup", "CgroupNamespace", "Loopback"]),
+    (
+        8,
+        &[
+            "TakeTrees",
+            "JoinCgroup",
+            "ResetAffinity",
+            "CgroupNamespace",
+            "Loopback",
+        ],
+    ),
     (9, &["Session"]),
     (10, &["Keyring"]),
     (11, &["Propagation"]),
@@ -200,7 +218,6 @@ const PHASES: &[(u8, &[&str])] = &[
     (23, &["Cwd"]),
     (24, &["Home"]),
     (27, &["Ids"]),
-    (28, &["Umask"]),
     (29, &["Caps"]),
     (30, &["NoNewPrivs"]),
     (31, &["LookupExe"]),
@@ -217,7 +234,7 @@ fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
     match (name, lane) {
         _ if origin.starts_with("/hooks/startContainer") => 34,
         _ if origin.starts_with("/hooks") => 13,
-        ("Rlimit", Lane::Inner) => 25,
+        ("Rlimit", Lane::Inner) | ("Umask", _) => 25,
         ("Seccomp", _) if no_new_privs => 36,
         ("Seccomp", _) => 26,
         _ => {
