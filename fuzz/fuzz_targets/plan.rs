@@ -6,13 +6,16 @@
 mod scratch;
 
 use libfuzzer_sys::fuzz_target;
-use oci_runtime::{Lane, Plan, plan};
+use oci_runtime::{Bundle, Lane, Plan, StateRoot, plan};
 use oci_runtime_init::op::Step;
 use oci_runtime_init::wire::{Header, Reader, Wire};
 
 fuzz_target!(|json: &[u8]| {
     let bundle = scratch::with("config.json", json).join("container");
-    match plan("fuzz", &bundle) {
+    let root = StateRoot::new("/run/fuzz");
+    let planned =
+        Bundle::open(&bundle).and_then(|bundle| plan(&root, "fuzz", &bundle, &bundle.spec()?));
+    match planned {
         Ok(plan) => verify(&plan),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

@@ -155,6 +155,29 @@ impl Case {
         self.spawn(args).wait()
     }
 
+    /// Runs the runtime to its end under strace(1), which injects `fault` (what may follow the call in its
+    /// `--inject`) into every system call `call` of the runtime itself, or only into those on `path`.
+    #[track_caller]
+    pub fn runtime_with_fault<S: AsRef<str>>(
+        &self,
+        call: &str,
+        fault: &str,
+        path: Option<&Path>,
+        args: &[S],
+    ) -> Finished {
+        let traced = self.command(args);
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-o", "/dev/null"]);
+        command.args(["-e", &format!("trace={call}")]);
+        command.args(["-e", &format!("inject={call}:{fault}")]);
+        path.iter().for_each(|path| {
+            command.arg("-P").arg(path);
+        });
+        command.arg(traced.get_program()).args(traced.get_args());
+        command.current_dir(self.bundle());
+        spawn(command, &self.path("output"), Stdio::null()).wait()
+    }
+
     /// `create`, with the bundle, a pid file and further `flags`.
     #[track_caller]
     pub fn try_create(&self, flags: &[&str]) -> Finished {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::host;
-use crate::runtime::read;
+use crate::runtime::{eventually, read};
 
 /// One mounted hierarchy.
 #[derive(Clone, Debug)]
@@ -82,6 +82,50 @@ pub fn has(controller: &str) -> bool {
 fn v2() -> Option<PathBuf> {
     let mut all = hierarchies().into_iter();
     all.find(|h| h.controllers.is_empty()).map(|h| h.point)
+}
+
+/// Stops all that runs in the cgroup `path`, by whichever freezer the host has, and waits until it stands still.
+///
+/// # Panics
+/// When it does not.
+#[track_caller]
+pub fn freeze(path: &str) {
+    match v1("freezer", path) {
+        Some(directory) => {
+            set(&directory.join("freezer.state"), "FROZEN");
+            eventually("a frozen cgroup", || {
+                (read(directory.join("freezer.state")) == "FROZEN").then_some(())
+            });
+        }
+        None => {
+            let directory = below(&v2().expect("a cgroup2 hierarchy"), path);
+            set(&directory.join("cgroup.freeze"), "1");
+            eventually("a frozen cgroup", || {
+                let events = read(directory.join("cgroup.events"));
+                events.lines().any(|line| line == "frozen 1").then_some(())
+            });
+        }
+    }
+}
+
+/// Lets it run again.
+///
+/// # Panics
+/// When the kernel refuses.
+#[track_caller]
+pub fn thaw(path: &str) {
+    match v1("freezer", path) {
+        Some(directory) => set(&directory.join("freezer.state"), "THAWED"),
+        None => {
+            let directory = below(&v2().expect("a cgroup2 hierarchy"), path);
+            set(&directory.join("cgroup.freeze"), "0");
+        }
+    }
+}
+
+#[track_caller]
+fn set(file: &Path, value: &str) {
+    fs::write(file, value).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
 }
 
 /// The directories of `path` and of `path-*` (further containers of one case) that exist, over all

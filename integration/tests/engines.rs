@@ -140,7 +140,9 @@ fn detached(containerd: &containerd::Containerd, id: &str, cgroup: &str) {
     assert_eq!(row[2], "RUNNING");
     let pid: i32 = row[1].parse().expect("a pid");
     let cgroups = host::cgroups(pid);
-    assert_eq!(cgroups.get("pids").map(String::as_str), Some(cgroup));
+    let unified = || cgroups.get("");
+    let path = cgroups.get("pids").or_else(unified).map(String::as_str);
+    assert_eq!(path, Some(cgroup));
     exec(containerd, id);
     containerd.ctr(&["task", "kill", "--signal", "SIGTERM", id]);
     eventually("the end of the task", || {

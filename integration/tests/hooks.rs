@@ -257,8 +257,7 @@ fn a_hook_may_ignore_its_stdin_and_talk_a_lot() {
     for kind in ["createRuntime", "createContainer"] {
         let talk = "exec <&-; dd if=/dev/zero bs=1k count=300 2>/dev/null >&2; true";
         configure(&case, &[(kind, hook(kind, talk))]);
-        let create = case.try_create(&[]);
-        assert_eq!(create.code, 0, "{kind}");
+        case.create();
         case.destroy();
     }
 }

@@ -349,6 +349,10 @@ fn processes_below_are_found_killed_and_removed() {
             let inner = dir.join("a/b");
             fs::create_dir_all(&inner).expect("mkdir");
             for file in ["cpuset.cpus", "cpuset.mems"] {
+                // On v1 nothing can be moved to an empty cpuset; on v2 it has its parent's.
+                if layout.mode == Mode::V2 {
+                    continue;
+                }
                 if let Ok(list) = fs::read_to_string(dir.join(file)) {
                     fs::write(dir.join("a").join(file), &list).expect("cpuset");
                     fs::write(inner.join(file), &list).expect("cpuset");

@@ -93,6 +93,8 @@ ops! {
     /// Puts trees into a mount namespace of this lane's own, from where a less privileged one inherits them locked: what
     /// the caller has made read-only or covered stays so, whatever the container's root does (mount_namespaces(7)).
     LockTrees = 9 {
+        /// A directory of the caller's that nothing else needs, which they cover there.
+        path: &'a CStr,
         /// Detached trees, moved there.
         slots: List<'a, Slot>,
     }

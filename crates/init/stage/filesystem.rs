@@ -2,10 +2,10 @@
 
 use crate::op::{MountAttr, Propagation};
 use crate::report::Part;
-use crate::root::{self, Make};
+use crate::root::{self, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
-use crate::sys::{self, Fd};
+use crate::sys::{self, Answer, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -55,12 +55,7 @@ pub fn create(new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
         sys::fsconfig_string(context, c"source", new.source).at(Part::Fsconfig)?;
     }
     for (index, (key, value)) in new.options.iter().enumerate() {
-        let set = if value.is_empty() {
-            sys::fsconfig_flag(context, key)
-        } else {
-            sys::fsconfig_string(context, key, value)
-        };
-        if let Err(errno) = set {
+        if let Err(errno) = parameter(context, key, value) {
             return fail(Part::Fsconfig, errno, index as u64 + 1);
         }
     }
@@ -72,6 +67,24 @@ pub fn create(new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
     let tree = sys::fsmount(context, new.attributes.0).at(Part::Fsmount)?;
     sys::close(context);
     Ok(tree)
+}
+
+/// One parameter. The kernel takes no more than this many bytes of a value; the layers of an overlay can come one by one
+/// (Linux 6.8), as they have to where images have many.
+fn parameter(context: Fd, key: &CStr, value: &CStr) -> Answer {
+    const LONGEST: usize = 255;
+    if value.is_empty() {
+        return sys::fsconfig_flag(context, key);
+    }
+    if key != c"lowerdir" || value.count_bytes() <= LONGEST {
+        return sys::fsconfig_string(context, key, value);
+    }
+    let mut layer = Name::default();
+    for path in value.to_bytes().split(|byte| *byte == b':') {
+        layer.set(path).map_err(|why| why.errno)?;
+        sys::fsconfig_string(context, c"lowerdir+", layer.as_cstr())?;
+    }
+    Ok(0)
 }
 
 /// A tmpfs without a mode takes that of the directory that it covers, so that /tmp stays sticky.

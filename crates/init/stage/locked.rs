@@ -15,8 +15,8 @@ use crate::sys::{self, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
 
-/// Attaches the trees of `slots` below a new working directory, named by their numbers.
-pub fn lock(init: &mut Init, slots: List<'static, Slot>) -> Done {
+/// Attaches the trees of `slots` below a new working directory, named by their numbers. It covers `path`.
+pub fn lock(init: &mut Init, path: &CStr, slots: List<'static, Slot>) -> Done {
     const CLONE_NEWNS: u64 = 0x2_0000;
     const MS_REC_SLAVE: u64 = 0x8_4000;
     sys::unshare(CLONE_NEWNS).at(Part::Unshare)?;
@@ -28,7 +28,10 @@ pub fn lock(init: &mut Init, slots: List<'static, Slot>) -> Done {
         attributes: MountAttr(0),
     };
     let directory = filesystem::create(&directory, None)?;
-    sys::move_mount(directory, sys::AT_FDCWD).at(Part::MoveMount)?;
+    let flags = sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW;
+    let place = sys::open(path, flags).at(Part::Open)?;
+    sys::move_mount(directory, place).at(Part::MoveMount)?;
+    sys::close(place);
     sys::fchdir(directory).at(Part::Chdir)?;
     slots.iter().try_for_each(|slot| attach(init, slot))
 }

@@ -163,7 +163,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Rlimit { resource, soft, hard } => caller::rlimit(init, resource, soft, hard),
         Op::OpenTree { path, recursive, slot } => caller::open_tree(init, path, recursive, slot),
         Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),
-        Op::LockTrees { slots } => locked::lock(init, slots),
+        Op::LockTrees { path, slots } => locked::lock(init, path, slots),
         Op::TakeTrees { slots } => locked::take(init, slots),
         Op::ResetAffinity {} => sys::allow_all_processors().at(Part::SchedSetaffinity).map(drop),
         Op::OpenCgroup { path, slot } => caller::open_cgroup(init, path, slot),

@@ -10,13 +10,13 @@ use crate::stdout::print;
 pub(crate) fn plan(call: &Call) -> Result<u8, Failure> {
     let format = call.arguments.choice("format", &["text", "json"])?;
     let bundle = Bundle::open(call.bundle())?;
-    // The id is part of the cgroup's path, and of nothing else that shows.
+    // The id is part of paths, and of nothing else that shows.
     let id = if call.arguments.rest.is_empty() {
         "ID".to_owned()
     } else {
         call.arguments.id()
     };
-    let plan = oci_runtime::plan(&id, &bundle, &bundle.spec()?)?;
+    let plan = oci_runtime::plan(&call.root, &id, &bundle, &bundle.spec()?)?;
     let text = if format == "json" {
         serde_json::to_string_pretty(&plan.to_json())? + "\n"
     } else {

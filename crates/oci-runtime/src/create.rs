@@ -81,11 +81,13 @@ pub fn run(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> 
 ///
 /// # Errors
 /// What is wrong with the configuration.
-pub fn plan(id: &str, bundle: &Bundle, spec: &Spec<'_>) -> Result<Plan> {
+pub fn plan(root: &StateRoot, id: &str, bundle: &Bundle, spec: &Spec<'_>) -> Result<Plan> {
     let host = look(spec)?;
+    let state = root.place(id)?;
     let request = Request {
         id,
         bundle: bundle.path(),
+        state: &state,
         gate: true,
         preserve_fds: 0,
         keyring: true,
@@ -113,9 +115,11 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
         .into());
     }
     let preserve_fds = count(options.preserve_fds.len())?;
+    let place = root.place(id)?;
     let request = Request {
         id,
         bundle: options.bundle.path(),
+        state: &place,
         gate,
         preserve_fds,
         keyring: options.keyring,
@@ -161,7 +165,7 @@ struct Attempt {
 }
 
 /// The number of preserved fds; the kernel would not pass more.
-fn count(preserved: usize) -> Result<u16> {
+pub(crate) fn count(preserved: usize) -> Result<u16> {
     match u16::try_from(preserved) {
         Ok(count) if count < 200 => Ok(count),
         _ => Err(
@@ -231,7 +235,6 @@ fn bring_up(
     gate: bool,
 ) -> Result<Process> {
     attempt.directory.save(&attempt.state)?;
-    attempt.directory.save_config(options.bundle.config())?;
     if gate {
         attempt.directory.make_gate()?;
     }
@@ -251,7 +254,14 @@ fn bring_up(
         cgroup: Some(&lowered.cgroup),
     };
     let scratch = attempt.directory.path().to_owned();
-    let mut perform = |op: &ParentOp, child: Option<&Child>| attempt.perform(op, child);
+    let mut perform = |op: &ParentOp, child: Option<&Child>| {
+        attempt.perform(op, child)?;
+        match op {
+            // Not before: `delete` takes it for the sign that the cgroup is this container's.
+            ParentOp::CreateCgroup { .. } => attempt.directory.save_config(options.bundle.config()),
+            _ => Ok(()),
+        }
+    };
     let (launched, trace) = launch(&lowered.plan, &inputs, &scratch, &mut perform)?;
     log_trace(&lowered.plan, &trace);
     finish(launched, &lowered.plan, options.pid_file, gate)
@@ -293,7 +303,7 @@ impl Attempt {
             }
             (ParentOp::SaveState, Some(child)) => {
                 self.state.init_process_pid = child.pid;
-                self.state.init_process_start = start_time(child.pid).unwrap_or(0);
+                self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);
                 self.directory.save(&self.state)
             }
             (_, None) => Err(Error::call(

@@ -1,25 +1,32 @@
 //! `delete`: ends what still runs where that is allowed, then removes the cgroup, and the state last.
 
+use std::fs;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use log::warn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oci_runtime_cgroups::{Layout, Paths};
 
 use crate::error::{Cause, Error, Kind, Result};
 use crate::hooks;
 use crate::signal;
+use crate::spec::{self, Spec};
 use crate::state::{State, StateDirectory, StateRoot, Status};
 use crate::sys;
 
 /// How long a killed process may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Deletes a container that has stopped or was never started; with `force` also one that runs, and then one that does not
-/// exist is no error.
+/// Deletes a container that has stopped or was never started; with `force` also one that runs or whose state is damaged, and
+/// then one that does not exist is no error.
 ///
 /// # Errors
-/// The container runs, or something of it cannot be removed.
+/// The container runs, its state cannot be read, or something of it cannot be removed.
 pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     match delete_existing(root, id, force) {
         Err(error) if force && error.kind() == Kind::NotFound => Ok(()),
@@ -30,53 +37,78 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
 fn delete_existing(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     let mut directory = root.open(id)?;
     directory.lock()?;
-    let state: State = match directory.load() {
-        Ok(Some(state)) => state,
+    let error = match directory.load() {
+        Ok(Some(state)) => return delete_known(root, &directory, &state, force),
         // A creation that was killed before it had written anything has made nothing else.
         Ok(None) => return directory.remove(),
-        Err(error) => {
-            directory.remove()?;
-            return Err(error);
-        }
+        Err(error) => error,
     };
-    let status = state.status(&directory);
-    match status {
-        Status::Running | Status::Paused if !force => {
-            let attempt = format!(
-                "cannot delete container {id} that is not stopped: {}",
-                status.as_str()
-            );
-            return Err(Cause::Status { attempt }.into());
+    match error.damage() {
+        Some(_) if force => delete_damaged(&directory, id),
+        Some((path, reason)) => Err(Cause::Damaged {
+            path: path.to_owned(),
+            reason: format!(
+                "{reason}; what the container runs cannot be told from it, so nothing was ended or removed (use --force to \
+                 end what is in the cgroup of the kept configuration, and to remove the state)"
+            ),
         }
-        Status::Creating if !force => {
-            let attempt =
-                format!("cannot delete container {id} that is not stopped: creating (use --force)");
-            return Err(Cause::Status { attempt }.into());
-        }
-        Status::Stopped | Status::Creating => {}
-        Status::Created | Status::Running | Status::Paused => end(&state)?,
+        .into()),
+        // What cannot be read now may be read later.
+        None => Err(error),
     }
-    remove(&directory, &state)
+}
+
+fn delete_known(
+    root: &StateRoot,
+    directory: &StateDirectory,
+    state: &State,
+    force: bool,
+) -> Result<()> {
+    let refuse = |status: &str| {
+        let attempt = format!(
+            "cannot delete container {} that is not stopped: {status}",
+            state.id
+        );
+        Err(Cause::Status { attempt }.into())
+    };
+    match state.status(directory)? {
+        status @ (Status::Running | Status::Paused) if !force => return refuse(status.as_str()),
+        Status::Creating if !force => return refuse("creating (use --force)"),
+        Status::Stopped | Status::Creating => {}
+        Status::Created | Status::Running | Status::Paused => end(state, force)?,
+    }
+    match directory.has_config()? {
+        true if force => force_cgroup(&state.cgroup_paths)?,
+        true => clear_cgroup(root, directory, state)?,
+        false => remove_empty(&state.cgroup_paths)?,
+    }
+    directory.remove()?;
+    hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
+    Ok(())
 }
 
 /// Kills the first process and waits until it is gone; with its pid namespace all others go too.
-fn end(state: &State) -> Result<()> {
+fn end(state: &State, force: bool) -> Result<()> {
     let Some(pidfd) = signal::open(state)? else {
         return Ok(());
     };
-    match sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(errno) => {
-            return Err(Error::call(
-                "pidfd_send_signal",
-                state.init_process_pid.to_string(),
-                errno,
-            ));
-        }
-    }
+    send_sigkill(pidfd.as_fd(), state.init_process_pid)?;
     // A frozen process does not die before it is thawed.
-    oci_runtime_cgroups::kill_all(&state.cgroup_paths)?;
+    if force {
+        kill_all(&state.cgroup_paths)?;
+    }
     wait(pidfd.as_fd(), state.init_process_pid)
+}
+
+fn send_sigkill(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
+    match sys::pidfd_send_signal(pidfd, libc::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Error::call(
+            "pidfd_send_signal",
+            format!("{pid}, SIGKILL"),
+            errno,
+        )),
+    }
 }
 
 fn wait(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
@@ -99,13 +131,168 @@ fn wait(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
     }
 }
 
-/// Without a pid namespace of its own, processes of the container may have outlived the first one.
-fn remove(directory: &StateDirectory, state: &State) -> Result<()> {
-    if !oci_runtime_cgroups::processes(&state.cgroup_paths)?.is_empty() {
-        oci_runtime_cgroups::kill_all(&state.cgroup_paths)?;
+/// Removes the container's cgroup, and before that ends what runs on there of the container: without a pid namespace of its
+/// own it may have outlived the first process. Nothing else is touched: below the cgroup there may be other containers, and
+/// one that came later may have taken it over.
+fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> Result<()> {
+    let paths = &state.cgroup_paths;
+    if let Some(own) = paths.unified().or(paths.dirs().first().copied())
+        && !processes_in(own)?.is_empty()
+        && !has_own_pid_namespace(directory)?
+        && !is_shared(root, state)?
+    {
+        kill_processes_in(own, paths)?;
     }
-    oci_runtime_cgroups::remove(&state.cgroup_paths)?;
-    directory.remove()?;
-    hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
+    Ok(oci_runtime_cgroups::remove(paths)?)
+}
+
+/// Removes the cgroup, and before that ends all that runs there.
+fn force_cgroup(paths: &Paths) -> Result<()> {
+    if !oci_runtime_cgroups::processes(paths)?.is_empty() {
+        kill_all(paths)?;
+    }
+    Ok(oci_runtime_cgroups::remove(paths)?)
+}
+
+/// Whether another container has the same cgroup, or may have for all we can tell.
+fn is_shared(root: &StateRoot, state: &State) -> Result<bool> {
+    let has_it = |id: &String| {
+        let other = root
+            .open(id)
+            .and_then(|directory| directory.load::<State>());
+        match other {
+            Ok(other) => other.is_some_and(|other| other.cgroup_paths == state.cgroup_paths),
+            Err(error) => error.kind() != Kind::NotFound,
+        }
+    };
+    let ids = root.ids()?;
+    Ok(ids.iter().filter(|id| **id != state.id).any(has_it))
+}
+
+/// Whether the end of the first process was the end of all others.
+fn has_own_pid_namespace(directory: &StateDirectory) -> Result<bool> {
+    let bytes = directory.load_config()?;
+    let spec = parse(directory, &bytes)?;
+    let pid = spec.linux.namespace("pid");
+    Ok(pid.is_some_and(|namespace| namespace.path.is_empty()))
+}
+
+fn parse<'s>(directory: &StateDirectory, bytes: &'s [u8]) -> Result<Spec<'s>> {
+    spec::parse(bytes).map_err(|source| {
+        Cause::Parse {
+            path: directory.config_path(),
+            source,
+        }
+        .into()
+    })
+}
+
+/// Kills what is in the cgroup `directory` itself, and leaves alone what is below. [`oci_runtime_cgroups::remove`] names who
+/// is there after all.
+fn kill_processes_in(directory: &Path, paths: &Paths) -> Result<()> {
+    refuse_root(directory)?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let pids = processes_in(directory)?;
+        if pids.is_empty() || Instant::now() >= end {
+            return Ok(());
+        }
+        for pid in pids {
+            kill_member(directory, pid)?;
+        }
+        if oci_runtime_cgroups::is_frozen(paths)? {
+            oci_runtime_cgroups::thaw(paths)?;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Kills `pid` if it is in `directory` still while we hold a handle on it: before, it may have come to mean another process.
+fn kill_member(directory: &Path, pid: i32) -> Result<()> {
+    let pidfd = match sys::pidfd_open(pid) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::ESRCH) => return Ok(()),
+        Err(errno) => return Err(Error::call("pidfd_open", pid.to_string(), errno)),
+    };
+    match processes_in(directory)?.contains(&pid) {
+        true => send_sigkill(pidfd.as_fd(), pid),
+        false => Ok(()),
+    }
+}
+
+/// The processes of one cgroup, without those below it; none when it is gone.
+fn processes_in(directory: &Path) -> Result<Vec<i32>> {
+    let file = directory.join("cgroup.procs");
+    match fs::read_to_string(&file) {
+        // One outside of our pid namespace reads as 0.
+        Ok(text) => Ok(text
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .filter(|pid| *pid > 0)
+            .collect()),
+        Err(error) if is_gone(&error) => Ok(Vec::new()),
+        Err(error) => Err(Error::file("read", &file, error)),
+    }
+}
+
+fn kill_all(paths: &Paths) -> Result<()> {
+    paths.dirs().into_iter().try_for_each(refuse_root)?;
+    Ok(oci_runtime_cgroups::kill_all(paths)?)
+}
+
+/// No container has the root of a hierarchy, whatever a state file says: all that runs on the machine may be in there.
+fn refuse_root(directory: &Path) -> Result<()> {
+    let device = |path: &Path| match path.metadata() {
+        Ok(found) => Ok(Some(found.dev())),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(Error::file("look at the cgroup", path, error)),
+    };
+    let above = directory.parent().map(device).transpose()?.flatten();
+    match device(directory)? {
+        // The mount point lies in another filesystem.
+        Some(own) if above != Some(own) => Err(Error::file(
+            "no cgroup of a container:",
+            directory,
+            Errno::EINVAL.into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
+/// Of a creation that was killed before the cgroup was its own: another container's may be there, and only what is empty
+/// can be left of ours.
+fn remove_empty(paths: &Paths) -> Result<()> {
+    for directory in paths.dirs() {
+        match fs::remove_dir(directory) {
+            Err(error)
+                if !is_gone(&error)
+                    && !matches!(error.raw_os_error(), Some(libc::EBUSY | libc::ENOTEMPTY)) =>
+            {
+                return Err(Error::file("remove the cgroup", directory, error));
+            }
+            _ => {}
+        }
+    }
     Ok(())
+}
+
+/// Without a state, the kept configuration still names the cgroup, as it did when the container was created. A relative path
+/// counts from the caller's cgroup; from elsewhere nothing will be found.
+fn delete_damaged(directory: &StateDirectory, id: &str) -> Result<()> {
+    if directory.has_config()? {
+        let bytes = directory.load_config()?;
+        match parse(directory, &bytes) {
+            Ok(spec) => {
+                let asked = Some(&*spec.linux.cgroups_path);
+                let paths = oci_runtime_cgroups::resolve(&Layout::read()?, asked, id)?;
+                force_cgroup(&paths)?;
+            }
+            Err(error) => warn!("{id}: whether something of it runs on is not known: {error}"),
+        }
+    }
+    directory.remove()
 }

@@ -175,6 +175,14 @@ impl Error {
         }
     }
 
+    /// The damaged file and what is wrong with it, when that is what this is.
+    pub(crate) fn damage(&self) -> Option<(&Path, &str)> {
+        match &*self.0 {
+            Cause::Damaged { path, reason } => Some((path, reason)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Error {
         Cause::File {
             action,

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use crate::check;
-use crate::create::{complain, log_trace};
+use crate::create::{complain, count, log_trace};
 use crate::error::{Cause, Error, Result};
 use crate::host::Host;
 use crate::launch::{Child, Inputs, abandon, launch};
@@ -49,7 +49,7 @@ pub fn exec(
     let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
-    refuse(state.status(&directory), options.ignore_paused)?;
+    refuse(state.status(&directory)?, options.ignore_paused)?;
     let config = directory.load_config()?;
     let spec = spec::parse(&config).map_err(|source| Cause::Parse {
         path: directory.config_path(),
@@ -64,9 +64,10 @@ pub fn exec(
     let pidfd = signal::open(&state)?.ok_or_else(|| stopped("stopped"))?;
     let join = Join {
         id,
+        pid: state.init_process_pid,
         namespaces: state.namespaces,
         cgroup: &state.cgroup_paths,
-        preserve_fds: options.preserve_fds.len() as u16,
+        preserve_fds: count(options.preserve_fds.len())?,
         keyring: options.keyring,
     };
     let (mut plan, warnings) = lower::exec(&spec, &process, &host, join)?;

@@ -139,6 +139,9 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
         ("MountFs", Part::Openat2, Errno::ELOOP) => {
             "proc and sysfs are mounted on an ordinary directory only, never through a symbolic link"
         }
+        ("MountFs", Part::Fsconfig, Errno::EINVAL) => {
+            "the file system does not know the parameter or the value, ids may be unmapped, or it is over 255 bytes"
+        }
         ("MountFs", Part::Fsopen, Errno::ENODEV) => "the kernel has no such type of file system",
         ("Mask" | "Device", Part::WrongNode, _) => "something else is at that path already",
         ("Console", Part::Openat2 | Part::WrongPlace, _) => {

@@ -12,7 +12,7 @@ use crate::state::{Container, State, StateRoot};
 pub fn state(root: &StateRoot, id: &str) -> Result<Container> {
     let directory = root.open(id)?;
     match directory.load::<State>()? {
-        Some(state) => Ok(state.look(&directory)),
+        Some(state) => state.look(&directory),
         None => Err(Cause::NotFound { id: id.to_owned() }.into()),
     }
 }
@@ -25,8 +25,9 @@ pub fn state(root: &StateRoot, id: &str) -> Result<Container> {
 pub fn list(root: &StateRoot) -> Result<Vec<Container>> {
     let look = |id: String| {
         let directory = root.open(&id).ok()?;
-        match directory.load::<State>() {
-            Ok(state) => Some(state?.look(&directory)),
+        let state = directory.load::<State>().transpose()?;
+        match state.and_then(|state| state.look(&directory)) {
+            Ok(container) => Some(container),
             Err(error) => {
                 warn!("{id}: {error}");
                 None

@@ -1,6 +1,7 @@
 //! A process of a container, held by a handle that cannot come to mean another one.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -87,12 +88,19 @@ impl From<Child> for Process {
     }
 }
 
-/// Writes a pid as engines read it: digits without a newline, and never half of it.
+/// Writes a pid as engines read it: digits without a newline, and never half of it. The directory may be anybody's to write
+/// to, so the new file is one that was not there before, and no link leads us to another.
 pub(crate) fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     let new = path.with_file_name(name);
-    fs::write(&new, pid.to_string())
+    let stale = match fs::remove_file(&new) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    stale
+        .and_then(|()| File::create_new(&new))
+        .and_then(|mut file| file.write_all(pid.to_string().as_bytes()))
         .and_then(|()| fs::rename(&new, path))
         .map_err(|error| {
             let _ = fs::remove_file(&new);

@@ -23,7 +23,7 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
             status: status.as_str(),
         })
     };
-    match state.status(&directory) {
+    match state.status(&directory)? {
         status @ (Status::Stopped | Status::Creating) => Err(not_running(status)),
         Status::Created | Status::Running | Status::Paused => {
             let pidfd = open(&state)?.ok_or_else(|| not_running(Status::Stopped))?;
@@ -43,12 +43,19 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
 /// Sends SIGKILL to every process in the container's cgroup. A container that has none left is no error.
 ///
 /// # Errors
-/// There is no such container, or its cgroup cannot be used.
+/// There is no such container, its cgroup is not made yet, or it cannot be used.
 pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
     let directory = root.open(id)?;
     let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+    if !directory.has_config()? {
+        return Err(Cause::NotRunning {
+            id: id.to_owned(),
+            status: Status::Creating.as_str(),
+        }
+        .into());
+    }
     Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?)
 }
 
@@ -61,5 +68,5 @@ pub(crate) fn open(state: &State) -> Result<Option<OwnedFd>> {
         Err(Errno::ESRCH) => return Ok(None),
         Err(errno) => return Err(Error::call("pidfd_open", pid.to_string(), errno)),
     };
-    Ok((start_time(pid) == Some(state.init_process_start)).then_some(pidfd))
+    Ok((start_time(pid)? == Some(state.init_process_start)).then_some(pidfd))
 }

@@ -1,11 +1,12 @@
 //! `start`: opens the gate that a created container's program waits behind, and sees it begin.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use oci_runtime_init::report::{Report, SIZE};
+use oci_runtime_init::report::{Kind, Report, SIZE};
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain_described;
@@ -22,10 +23,12 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
     let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
-    let refusal = match state.status(&directory) {
+    let refusal = match state.status(&directory)? {
         Status::Created => None,
         Status::Creating => Some("cannot start a container that is still being created"),
-        Status::Running | Status::Paused => Some("cannot start an already running container"),
+        Status::Running => Some("cannot start an already running container"),
+        // Its first process would not see the gate open, and we would wait for it with the container locked.
+        Status::Paused => Some("cannot start a container in the paused state"),
         Status::Stopped => Some("cannot start a container that has stopped"),
     };
     match refusal {
@@ -44,7 +47,7 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
 
 fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
     // First the way back, then the gate: a report cannot come before there is somebody to read it.
-    let mut report = std::fs::File::from(directory.open_report_reader()?);
+    let mut report = File::from(directory.open_report_reader()?);
     let Some(mut gate) = directory.open_gate_writer()? else {
         return Err(Cause::Status {
             attempt: "cannot start a container that has stopped".to_owned(),
@@ -53,28 +56,34 @@ fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
     };
     gate.write_all(b"s")
         .map_err(|error| Error::file("open the gate of", directory.path(), error))?;
-    let mut bytes = [0; SIZE];
-    let count = loop {
-        wait_readable(&report)?;
-        match report.read(&mut bytes) {
-            Ok(count) => break count,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::Interrupted | std::io::ErrorKind::WouldBlock
-                ) => {}
-            Err(error) => return Err(Error::file("read the report of", directory.path(), error)),
-        }
-    };
+    let failure = await_exec(directory, &mut report)?;
     directory.remove_gate()?;
-    // Nothing to read and nobody left to write: execve(2) has closed the other end.
-    match Report::decode(&bytes[..count]) {
+    match failure {
         None => Ok(()),
         Some(report) => Err(explain(state, report)),
     }
 }
 
-fn wait_readable(file: &std::fs::File) -> Result<()> {
+/// The report of a failure, or nothing once execve(2) has closed the other end. Whatever else may be told is no failure.
+fn await_exec(directory: &StateDirectory, fifo: &mut File) -> Result<Option<Report>> {
+    let mut bytes = [0; SIZE];
+    loop {
+        wait_readable(fifo)?;
+        // Reports are smaller than PIPE_BUF and all of one size, so a read gets one as a whole.
+        match fifo.read(&mut bytes) {
+            Ok(0) => return Ok(None),
+            Ok(count) => match Report::decode(&bytes[..count]) {
+                Some(report) if report.kind == Kind::Failed => return Ok(Some(report)),
+                _ => {}
+            },
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            Err(error) => return Err(Error::file("read the report of", directory.path(), error)),
+        }
+    }
+}
+
+fn wait_readable(file: &File) -> Result<()> {
     loop {
         let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {

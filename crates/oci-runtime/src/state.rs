@@ -3,8 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `state.json` | [`State`]; replaced as a whole, so a reader never sees half of it |
-//! | `config.json` | the configuration that the container was created with; the bundle's may change |
-//! | `exec.fifo` | the gate that `start` opens; it is there until then |
+//! | `config.json` | the configuration that the container was created with; the bundle's may change. Written once the cgroup is the container's own: without it, what is at `cgroup_paths` is another's |
+//! | `exec.fifo` | the gate that `start` opens; the first process holds it until it becomes the payload |
 //! | `report.fifo` | where the first process tells `start` why the payload did not run |
 //!
 //! The directory comes into being before anything else does and goes last, so whatever a killed command leaves can be found
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use oci_runtime_cgroups::Paths;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Described;
+use crate::error::{Described, Result};
 use crate::hooks::{Hook, HookState};
 
 pub(crate) use directory::StateDirectory;
@@ -136,10 +136,13 @@ impl State {
     }
 
     /// The container as it is now.
-    pub(crate) fn look(&self, directory: &StateDirectory) -> Container {
-        let status = self.status(directory);
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub(crate) fn look(&self, directory: &StateDirectory) -> Result<Container> {
+        let status = self.status(directory)?;
         let gone = matches!(status, Status::Stopped | Status::Creating);
-        Container {
+        Ok(Container {
             oci_version: self.oci_version.clone(),
             id: self.id.clone(),
             pid: if gone { 0 } else { self.init_process_pid },
@@ -150,24 +153,28 @@ impl State {
             annotations: self.annotations.clone(),
             owner: String::new(),
             owner_uid: self.owner,
-        }
+        })
     }
 
-    /// Where the container is in its life, by what the kernel says.
-    pub(crate) fn status(&self, directory: &StateDirectory) -> Status {
+    /// Where the container is in its life, by what the kernel says. One that is frozen before its program has begun is
+    /// paused too: nothing can be done with it before it is thawed.
+    ///
+    /// # Errors
+    /// The kernel could not be asked. Then nothing is known: neither that the container runs nor that it does not.
+    pub(crate) fn status(&self, directory: &StateDirectory) -> Result<Status> {
         if self.init_process_pid == 0 {
-            return Status::Creating;
+            return Ok(Status::Creating);
         }
-        if !process::lives(self.init_process_pid, self.init_process_start) {
-            return Status::Stopped;
+        if !process::lives(self.init_process_pid, self.init_process_start)? {
+            return Ok(Status::Stopped);
         }
-        if directory.has_gate() {
-            return Status::Created;
+        // Where nothing can freeze, nothing is frozen: that is no error there.
+        if oci_runtime_cgroups::is_frozen(&self.cgroup_paths)? {
+            return Ok(Status::Paused);
         }
-        match oci_runtime_cgroups::is_frozen(&self.cgroup_paths) {
-            Ok(true) => Status::Paused,
-            // Without a freezer nothing can be paused.
-            Ok(false) | Err(_) => Status::Running,
-        }
+        Ok(match directory.is_gate_held()? {
+            true => Status::Created,
+            false => Status::Running,
+        })
     }
 }

@@ -12,11 +12,18 @@ pub(crate) fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd, Errno> {
     owned(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) })
 }
 
-/// Seals a memfd against every change, and against further seals.
+/// Seals a memfd against every change, of its mode too where the kernel can (Linux 6.3), and against further seals.
 pub(crate) fn seal(memfd: BorrowedFd<'_>) -> Result<(), Errno> {
+    const F_SEAL_EXEC: libc::c_int = 0x20;
     let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: plain numbers.
-    Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+    let add = |seals: libc::c_int| {
+        // SAFETY: plain numbers.
+        Errno::result(unsafe { libc::fcntl(memfd.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+    };
+    match add(seals | F_SEAL_EXEC) {
+        Err(Errno::EINVAL) => add(seals),
+        other => other,
+    }
 }
 
 /// open_tree(2) of an open directory: a detached, recursive clone of the mount tree there.

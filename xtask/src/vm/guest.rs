@@ -22,8 +22,10 @@ pub struct Disks {
     pub payload: PathBuf,
 }
 
-/// Qemu's own translator, with a thread for each processor.
-pub const TRANSLATOR: &str = "tcg,thread=multi,tb-size=512";
+/// Qemu's own translator. One thread for all processors: with one for each, a processor can still run a breakpoint that
+/// another has just taken out of the kernel's text again, and Linux changes its text whenever a first or last cgroup has
+/// a quota or a device program.
+pub const TRANSLATOR: &str = "tcg,thread=single,tb-size=512";
 
 /// The kernel's hypervisor.
 pub const KVM: &str = "kvm";

@@ -60,7 +60,7 @@ SuccessAction=poweroff-immediate
 FailureAction=poweroff-immediate
 
 [Service]
-Type=oneshot
+Type=exec
 TTYPath=/dev/ttyS0
 StandardInput=tty-force
 StandardOutput=tty

@@ -49,6 +49,10 @@ const HOST: &[Package] = &[
         why: "says which packages are Debian's",
     },
     Package {
+        name: "binutils",
+        why: "strips the test executables",
+    },
+    Package {
         name: "e2fsprogs",
         why: "makes the guest's disk",
     },

@@ -43,27 +43,13 @@ pub fn ocirun() -> PathBuf {
 pub fn tests(staging: &Path, archive: &Path, filters: &[String]) -> Result<()> {
     let executables = executables()?;
     let script = script(&executables, filters)?;
-    for executable in &executables {
-        // By a program of Debian's, which leaves out what only a debugger wants.
-        let mut strip = Command::new("strip");
-        strip.arg("--strip-debug").arg("-o");
-        check(
-            strip
-                .arg(staging.join(&executable.name))
-                .arg(&executable.path),
-        )?;
-    }
-    pack(staging, archive, &script)
+    pack(staging, archive, &executables, &script)
 }
 
 /// Packs a script that gives a shell to whoever sits before the terminal, and the tests to try.
 pub fn shell(staging: &Path, archive: &Path) -> Result<()> {
-    for executable in executables()? {
-        let to = staging.join(&executable.name);
-        fs::copy(&executable.path, &to).map_err(io_error("copy", &executable.path))?;
-    }
     let script = format!("{ENVIRONMENT}bash -i\n{DRAIN}exit 0\n");
-    pack(staging, archive, &script)
+    pack(staging, archive, &executables()?, &script)
 }
 
 /// Lines that run each wanted executable once for each filter, and count those that fail.
@@ -99,7 +85,7 @@ fn script(executables: &[Executable], filters: &[String]) -> Result<String> {
     Ok(format!("{lines}echo; echo \"{END}$failed\"\n{DRAIN}"))
 }
 
-/// Builds the tests; cargo says in JSON where they are.
+/// Builds the tests; cargo says in JSON where they are. In the order of their names.
 fn executables() -> Result<Vec<Executable>> {
     let mut cargo = Command::new(workspace::cargo());
     cargo.current_dir(workspace::root()).stdin(Stdio::null());
@@ -124,7 +110,9 @@ fn executables() -> Result<Vec<Executable>> {
         });
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(executable).collect())
+    let mut found: Vec<Executable> = text.lines().filter_map(executable).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
 }
 
 /// The test executable that one message of cargo is about.
@@ -138,7 +126,14 @@ fn executable(message: &str) -> Option<Executable> {
     })
 }
 
-fn pack(staging: &Path, archive: &Path, script: &str) -> Result<()> {
+fn pack(staging: &Path, archive: &Path, executables: &[Executable], script: &str) -> Result<()> {
+    for executable in executables {
+        // What only a debugger wants is most of them.
+        let mut strip = Command::new("strip");
+        strip.args(["--strip-debug", "-o"]);
+        strip.arg(staging.join(&executable.name));
+        check(strip.arg(&executable.path))?;
+    }
     let run = staging.join("run.sh");
     fs::write(&run, script).map_err(io_error("write", &run))?;
     let to = staging.join("ocirun");

@@ -53,6 +53,8 @@ pub enum Fault {
 
     #[error("the root directory of the host cannot be a container's")]
     HostRoot,
+    #[error("nothing but proc itself can be mounted on {0}")]
+    OverProc(String),
     #[error("{0:?} needs a new {1} namespace, or one to join")]
     NeedsNamespace(String, &'static str),
     #[error("{0} bytes are more than the kernel takes (64)")]

@@ -11,6 +11,7 @@ pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
     for (index, mount) in mounts.iter().enumerate() {
         let options = mount_options::parse(&mount.options);
         destination(problems, index, &mount.destination);
+        over_proc(problems, index, mount, is_bind(mount, &options));
         if is_bind(mount, &options) {
             check_bind(problems, index, mount, &options);
         } else if mount.kind.is_empty() || mount.kind == "none" {
@@ -38,6 +39,39 @@ fn destination(problems: &mut Problems, index: usize, path: &str) {
         problems.warning(place, Fault::RelativeDestination(path.into()));
     }
     problems.no_nul(place, path);
+}
+
+/// Files of proc(5) that others may stand in for, as runc has them: what a container asks of the machine as a whole.
+const REPLACEABLE: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// Masked and read-only paths and kernel parameters mean nothing where /proc is something else.
+fn over_proc(problems: &mut Problems, index: usize, mount: &Mount<'_>, bind: bool) {
+    let parts = mount
+        .destination
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."));
+    let path = parts.fold(String::new(), |path, part| path + "/" + part);
+    let is_proc = if bind {
+        mount.source.starts_with("/proc")
+    } else {
+        mount.kind == "proc"
+    };
+    let covers = path == "/proc" && !is_proc;
+    let inside = path.starts_with("/proc/") && !REPLACEABLE.contains(&path.as_str());
+    if covers || inside {
+        problems.error(at!["mounts", index, "destination"], Fault::OverProc(path));
+    }
 }
 
 fn check_bind(

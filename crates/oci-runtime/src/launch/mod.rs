@@ -52,26 +52,22 @@ pub(crate) fn launch(
     perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
 ) -> Result<(Launched, Trace)> {
     perform_from(plan, 0, None, perform)?;
-    let channel = start(plan, inputs, scratch)?;
+    let (channel, outer) = start(plan, inputs, scratch)?;
     let mut child = None;
     let mut trace = Trace::new();
-    match converse(plan, &channel.0, &mut child, &mut trace, perform) {
+    match converse(plan, &channel, &mut child, &mut trace, perform) {
         Ok(()) => {
-            reap_outer(channel.1);
+            reap(outer.as_fd());
             match child {
-                Some(child) => Ok((
-                    Launched {
-                        child,
-                        channel: channel.0,
-                    },
-                    trace,
-                )),
+                Some(child) => Ok((Launched { child, channel }, trace)),
                 None => Err(died("it was being started", None)),
             }
         }
         Err(error) => {
             let status = abandon(child.as_ref());
-            let outer = reap_outer(channel.1);
+            // The outer lane may still listen; that nobody is left to talk to it makes it exit.
+            drop(channel);
+            let outer = reap(outer.as_fd());
             Err(match error {
                 Ended::Error(error) => error,
                 Ended::Silent => silent(outer, status),
@@ -93,19 +89,23 @@ impl From<Error> for Ended {
     }
 }
 
-fn start(plan: &Plan, inputs: &Inputs<'_>, scratch: &Path) -> Result<(Channel, Pid)> {
+/// Starts `init` with its plan; answers the outer lane's pidfd.
+fn start(plan: &Plan, inputs: &Inputs<'_>, scratch: &Path) -> Result<(Channel, OwnedFd)> {
     let slots = slots::open(plan, inputs)?;
     let code = memfd::plan(plan)?;
     let init = memfd::init(scratch)?;
     let (channel, far_end) = Channel::pair()?;
     let outer = spawn::spawn(init.as_fd(), far_end.as_fd())
-        .map_err(|errno| Error::call("clone3", "CLONE_VM|CLONE_VFORK", errno))?;
+        .map_err(|errno| Error::call("clone3", "CLONE_VM|CLONE_VFORK|CLONE_PIDFD", errno))?;
     drop(far_end);
     let fds: Vec<BorrowedFd<'_>> = std::iter::once(code.as_fd())
         .chain(slots.iter().map(slots::Opened::as_fd))
         .collect();
-    // When the other end is gone already, receiving will tell why.
-    let _ = channel.send_plan(&fds);
+    if let Err(error) = channel.send_plan(&fds) {
+        drop(channel);
+        reap(outer.as_fd());
+        return Err(error);
+    }
     Ok((channel, outer))
 }
 
@@ -122,7 +122,7 @@ fn converse(
         };
         // The outer lane reports nothing but failures and its trace.
         if report.kind == Kind::Hello {
-            *child = Some(identify(pid)?);
+            *child = Some(identify(channel, pid)?);
         }
         let due = usize::from(report.step) + 1;
         match report.kind {
@@ -138,11 +138,17 @@ fn converse(
     }
 }
 
-/// The sender is our child and has not been waited for, so its pid means it.
-fn identify(pid: i32) -> Result<Child> {
-    let pidfd =
-        sys::pidfd_open(pid).map_err(|errno| Error::call("pidfd_open", pid.to_string(), errno))?;
-    Ok(Child { pid, pidfd })
+/// The sender is our child and has not been waited for, so its pid means it. Without a handle it is not killed: it exits
+/// when it has nobody to report to.
+fn identify(channel: &Channel, pid: i32) -> Result<Child> {
+    match sys::pidfd_open(pid) {
+        Ok(pidfd) => Ok(Child { pid, pidfd }),
+        Err(errno) => {
+            channel.hang_up();
+            wait(|| waitpid(Pid::from_raw(pid), None));
+            Err(Error::call("pidfd_open", pid.to_string(), errno))
+        }
+    }
 }
 
 /// Performs the parent's steps from step `first` up to the next one that is not the parent's.
@@ -192,13 +198,18 @@ pub(crate) fn abandon(child: Option<&Child>) -> Option<WaitStatus> {
     let child = child?;
     // One that is gone by itself is as good.
     let _ = sys::pidfd_send_signal(child.pidfd.as_fd(), libc::SIGKILL);
-    waitid(Id::PIDFd(child.pidfd.as_fd()), WaitPidFlag::WEXITED).ok()
+    reap(child.pidfd.as_fd())
 }
 
-/// The outer lane has exited or is about to. A caller that ignores or reaps its children leaves nothing to wait for.
-fn reap_outer(outer: Pid) -> Option<WaitStatus> {
+/// Waits for one that has exited or is about to.
+fn reap(pidfd: BorrowedFd<'_>) -> Option<WaitStatus> {
+    wait(|| waitid(Id::PIDFd(pidfd), WaitPidFlag::WEXITED))
+}
+
+/// A caller that ignores or reaps its children leaves nothing to wait for.
+fn wait(call: impl Fn() -> nix::Result<WaitStatus>) -> Option<WaitStatus> {
     loop {
-        match waitpid(outer, None) {
+        match call() {
             Err(nix::errno::Errno::EINTR) => {}
             other => return other.ok(),
         }

@@ -7,22 +7,26 @@
 
 use std::arch::asm;
 use std::ffi::CString;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::unistd::Pid;
 
 /// The status that the child exits with when execveat(2) fails is this plus the errno.
 pub(super) const EXEC_FAILED: i32 = 100;
 
 /// Starts `program`, with the number of `socket` as its argument and an empty environment. Signal handlers are reset; the
-/// program itself takes care of the mask and of ignored signals.
-pub(super) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<Pid, Errno> {
+/// program itself takes care of the mask and of ignored signals. Answers its pidfd: a caller with a thread that reaps
+/// whatever ends could make a number mean another process.
+pub(super) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let number = CString::new(socket.as_raw_fd().to_string()).map_err(|_| Errno::EINVAL)?;
     let argv = [c"oci-init".as_ptr(), number.as_ptr(), std::ptr::null()];
     let envp = [std::ptr::null::<libc::c_char>()];
+    let mut pidfd: RawFd = -1;
+    // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, ...
     let mut arguments = [0u64; 11];
-    arguments[0] = (libc::CLONE_VM | libc::CLONE_VFORK) as u64 | CLONE_CLEAR_SIGHAND;
+    arguments[0] =
+        (libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD) as u64 | CLONE_CLEAR_SIGHAND;
+    arguments[1] = (&raw mut pidfd) as u64;
     arguments[4] = libc::SIGCHLD as u64;
     // SAFETY: the arguments, both arrays and the strings live until the child has executed or exited, because
     // CLONE_VFORK suspends us until then; the child runs only the block below, which does not touch the stack.
@@ -36,7 +40,8 @@ pub(super) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<P
         )
     };
     match i32::try_from(result) {
-        Ok(pid) if pid > 0 => Ok(Pid::from_raw(pid)),
+        // SAFETY: clone3(2) has just made this fd, so nobody else owns it. The block has no `nomem`, so it is read anew.
+        Ok(pid) if pid > 0 => Ok(unsafe { OwnedFd::from_raw_fd(pidfd) }),
         Ok(errno) => Err(Errno::from_raw(-errno)),
         Err(_) => Err(Errno::EOVERFLOW),
     }

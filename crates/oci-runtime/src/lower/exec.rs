@@ -1,7 +1,9 @@
 //! The plan of a process that joins a running container: enter all its namespaces at once, then the same tail as a new one.
 
+use std::path::PathBuf;
+
 use oci_runtime_cgroups::Paths;
-use oci_runtime_init::op::{Namespaces, Op};
+use oci_runtime_init::op::{Namespaces, Op, Slot};
 
 use super::{cgroup, limits, namespaces, process, seccomp};
 use crate::error::Result;
@@ -14,6 +16,8 @@ use crate::spec::{Process, Spec};
 pub(crate) struct Join<'a> {
     /// The container's id.
     pub id: &'a str,
+    /// Pid of its first process.
+    pub pid: i32,
     /// `CLONE_NEW*` flags of its namespaces.
     pub namespaces: u64,
     /// Its cgroup.
@@ -35,23 +39,25 @@ pub(crate) fn exec(
     let mut warnings = Vec::new();
     let streams = process::Streams::slots(&mut plan, process);
     let pidfd = plan.slot("", Source::Pidfd);
+    let view = cgroup_namespace(&mut plan, join);
     let birthplace = cgroup::birthplace(&mut plan, join.cgroup);
     let filter = seccomp::compile(spec, process, host, &mut warnings)?;
 
     process::outer(&mut plan, process);
     let tasks = cgroup::open(&mut plan, join.cgroup)?;
-    let (all, none) = (Namespaces(join.namespaces), Namespaces(0));
+    let namespaces = Namespaces(join.namespaces & !namespaces::CGROUP);
     plan.outer(
         "",
         Op::Join {
             slot: pidfd,
-            namespaces: all,
+            namespaces,
         },
     );
+    let namespaces = Namespaces(0);
     plan.outer(
         "",
         Op::Spawn {
-            namespaces: none,
+            namespaces,
             cgroup: birthplace,
         },
     );
@@ -60,6 +66,10 @@ pub(crate) fn exec(
         plan.inner("", Op::BecomeRoot {});
     }
     cgroup::join(&mut plan, &tasks);
+    if let Some(slot) = view {
+        let namespaces = Namespaces(namespaces::CGROUP);
+        plan.inner("", Op::Join { slot, namespaces });
+    }
     process::session(&mut plan, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
@@ -67,4 +77,13 @@ pub(crate) fn exec(
     process::become_payload(&mut plan, process, filter.as_ref())?;
     limits::check(&plan)?;
     Ok((plan, warnings))
+}
+
+/// The container's cgroup namespace, if it has one of its own. It is entered last, from inside of the container's cgroup: where
+/// cgroup2 is mounted with nsdelegate, nobody can be born into a cgroup that is not below the root of its namespace. If the pid
+/// comes to mean another process meanwhile, joining the others by pidfd fails.
+fn cgroup_namespace(plan: &mut Plan, join: Join<'_>) -> Option<Slot> {
+    let path = PathBuf::from(format!("/proc/{}/ns/cgroup", join.pid));
+    let own = join.namespaces & namespaces::CGROUP != 0;
+    own.then(|| plan.slot("", Source::Namespace(path, namespaces::CGROUP)))
 }

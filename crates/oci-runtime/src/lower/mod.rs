@@ -46,6 +46,8 @@ pub(crate) struct Request<'a> {
     pub id: &'a str,
     /// Absolute path of the bundle; relative paths of the configuration start there.
     pub bundle: &'a Path,
+    /// Absolute path of the container's state directory.
+    pub state: &'a Path,
     /// Whether the payload waits for `start`.
     pub gate: bool,
     /// How many of the caller's fds from 3 on the payload keeps.
@@ -95,7 +97,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     process::outer(&mut plan, process);
     let opened = open_on_host(&mut plan, spec, host, &namespaces, &cgroup, request.bundle)?;
     namespaces::time(&mut plan, linux, &namespaces)?;
-    let locked = locked::lock(&mut plan, &namespaces);
+    let locked = locked::lock(&mut plan, &namespaces, request.state)?;
     namespaces::join(&mut plan, &namespaces, &slots.namespaces);
     namespaces::spawn(&mut plan, &namespaces, slots.birthplace);
 
@@ -103,7 +105,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     namespaces::become_root(&mut plan, linux, &namespaces);
     locked::take(&mut plan, &locked);
     cgroup::join(&mut plan, &opened.cgroup);
-    namespaces::inner(&mut plan, &namespaces);
+    namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
     process::session(&mut plan, request.id, request.keyring)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;

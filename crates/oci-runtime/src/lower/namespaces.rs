@@ -104,6 +104,13 @@ impl Namespaces {
         op::Namespaces(self.new & !(CGROUP | TIME))
     }
 
+    /// Whether a namespace is entered by the inner lane, from inside of the container's cgroup: where cgroup2 is mounted with
+    /// nsdelegate, nobody can be born into a cgroup that is not below the root of its cgroup namespace. With other privileges it
+    /// cannot be.
+    fn late(&self, joined: &Joined) -> bool {
+        joined.kind == CGROUP && !self.other_user()
+    }
+
     /// A slot for each namespace to join.
     pub(super) fn slots(&self, plan: &mut Plan) -> Vec<Slot> {
         let open = |joined: &Joined| {
@@ -118,7 +125,12 @@ impl Namespaces {
 
 /// Steps of the outer lane that enter namespaces.
 pub(super) fn join(plan: &mut Plan, namespaces: &Namespaces, slots: &[Slot]) {
-    for (joined, slot) in namespaces.joined.iter().zip(slots) {
+    for (joined, slot) in namespaces
+        .joined
+        .iter()
+        .zip(slots)
+        .filter(|(joined, _)| !namespaces.late(joined))
+    {
         let namespaces = op::Namespaces(joined.kind);
         plan.outer(
             joined.origin.clone(),
@@ -177,7 +189,22 @@ fn lines(mappings: &[IdMapping]) -> String {
 }
 
 /// Steps of the inner lane that make new namespaces of use.
-pub(super) fn inner(plan: &mut Plan, namespaces: &Namespaces) {
+pub(super) fn inner(plan: &mut Plan, namespaces: &Namespaces, slots: &[Slot]) {
+    for (joined, slot) in namespaces
+        .joined
+        .iter()
+        .zip(slots)
+        .filter(|(joined, _)| namespaces.late(joined))
+    {
+        let namespaces = op::Namespaces(joined.kind);
+        plan.inner(
+            joined.origin.clone(),
+            Op::Join {
+                slot: *slot,
+                namespaces,
+            },
+        );
+    }
     if namespaces.new & CGROUP != 0 {
         plan.inner(ORIGIN, Op::CgroupNamespace {});
     }

@@ -46,6 +46,7 @@ fn request(gate: bool) -> Request<'static> {
     Request {
         id: "golden",
         bundle: Path::new("/bundle"),
+        state: Path::new("/run/ocirun/golden"),
         gate,
         preserve_fds: 0,
         keyring: true,
@@ -158,7 +159,8 @@ fn golden_plan_of_exec() {
     let paths = oci_runtime_cgroups::resolve(&host.cgroups, None, "golden").expect("it resolves");
     let join = Join {
         id: "golden",
-        namespaces: 0x6c02_0000,
+        pid: 4242,
+        namespaces: 0x6e02_0000,
         cgroup: &paths,
         preserve_fds: 2,
         keyring: true,
@@ -234,6 +236,7 @@ fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
     match (name, lane) {
         _ if origin.starts_with("/hooks/startContainer") => 34,
         _ if origin.starts_with("/hooks") => 13,
+        ("Join", Lane::Inner) => 8,
         ("Rlimit", Lane::Inner) | ("Umask", _) => 25,
         ("Seccomp", _) if no_new_privs => 36,
         ("Seccomp", _) => 26,

@@ -93,6 +93,12 @@ impl StateRoot {
         })
     }
 
+    /// The absolute path that a container's directory has or would have.
+    pub(crate) fn place(&self, id: &str) -> Result<PathBuf> {
+        let path = self.path_of(id)?;
+        std::path::absolute(&path).map_err(|error| Error::file("find the place of", &path, error))
+    }
+
     fn path_of(&self, id: &str) -> Result<PathBuf> {
         self.check(id)?;
         Ok(self.0.join(id))
@@ -191,7 +197,7 @@ impl StateDirectory {
         &self.path
     }
 
-    /// Reads `state.json`; `None` when there is none yet.
+    /// Reads `state.json`; `None` when there is none yet. It is the first file here, so with another one it is missing.
     pub(crate) fn load<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let path = self.path.join(STATE);
         match fs::read(&path) {
@@ -202,7 +208,14 @@ impl StateDirectory {
                 }
                 .into()
             }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => match self.has_config()? {
+                false => Ok(None),
+                true => Err(Cause::Damaged {
+                    path,
+                    reason: "it is missing".to_owned(),
+                }
+                .into()),
+            },
             Err(error) => Err(Error::file("read", &path, error)),
         }
     }
@@ -217,7 +230,8 @@ impl StateDirectory {
         fs::rename(&new, &path).map_err(|error| Error::file("replace", &path, error))
     }
 
-    /// Keeps the configuration as it was.
+    /// Keeps the configuration as it was, and with that records that the container has its cgroup: no other file is
+    /// needed for it.
     pub(crate) fn save_config(&self, bytes: &[u8]) -> Result<()> {
         write_new(&self.path.join(CONFIG), bytes)
     }
@@ -226,6 +240,16 @@ impl StateDirectory {
     pub(crate) fn load_config(&self) -> Result<Vec<u8>> {
         let path = self.path.join(CONFIG);
         fs::read(&path).map_err(|error| Error::file("read", &path, error))
+    }
+
+    /// Whether the creation has come as far as [`StateDirectory::save_config`].
+    pub(crate) fn has_config(&self) -> Result<bool> {
+        let path = self.path.join(CONFIG);
+        match path.symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::file("look at", &path, error)),
+        }
     }
 
     /// Path of the kept configuration.
@@ -243,9 +267,10 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// Whether the gate is still closed.
-    pub(crate) fn has_gate(&self) -> bool {
-        self.path.join(GATE).symlink_metadata().is_ok()
+    /// Whether the first process still has the gate open, which it has until it becomes the payload. The file alone says
+    /// nothing: a `start` that was killed has not removed it.
+    pub(crate) fn is_gate_held(&self) -> Result<bool> {
+        self.open_gate_writer().map(|gate| gate.is_some())
     }
 
     /// Both FIFOs for the first process, the gate first. It holds both ends of each: so the gate never reads as closed,
@@ -264,7 +289,9 @@ impl StateDirectory {
             .open(&path)
         {
             Ok(file) => Ok(Some(file)),
-            Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
+                Ok(None)
+            }
             Err(error) => Err(Error::file("open the FIFO", &path, error)),
         }
     }

@@ -1,15 +1,25 @@
 //! Telling a process from another one that has got its pid later.
 
 use std::fs;
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
 
 /// When process `pid` started, in clock ticks after boot; `None` when it is gone or has ended and waits to be reaped.
-pub(crate) fn start_time(pid: i32) -> Option<u64> {
-    parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// That it cannot be looked at, for want of an fd say, does not mean that it is gone.
+pub(crate) fn start_time(pid: i32) -> Result<Option<u64>> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    match fs::read(&path) {
+        // The name in it may be any bytes.
+        Ok(stat) => Ok(parse(&String::from_utf8_lossy(&stat))),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+        Err(error) => Err(Error::file("read", &path, error)),
+    }
 }
 
 /// Whether the process that started then is still there and has not ended.
-pub(super) fn lives(pid: i32, start: u64) -> bool {
-    start_time(pid) == Some(start)
+pub(super) fn lives(pid: i32, start: u64) -> Result<bool> {
+    Ok(start_time(pid)? == Some(start))
 }
 
 /// Field 22 of proc_pid_stat(5). The second field is a name in parentheses, and may hold anything.
@@ -38,8 +48,9 @@ mod tests {
     #[test]
     fn this_process_lives() {
         let pid = i32::try_from(std::process::id()).expect("a pid fits");
-        let start = start_time(pid).expect("it is there");
-        assert!(lives(pid, start));
-        assert!(!lives(pid, start + 1));
+        let start = start_time(pid).expect("proc").expect("it is there");
+        assert!(lives(pid, start).expect("proc"));
+        assert!(!lives(pid, start + 1).expect("proc"));
+        assert_eq!(start_time(i32::MAX).expect("proc"), None);
     }
 }

@@ -53,3 +53,34 @@ fn mounts() {
         ),
     ]);
 }
+
+#[test]
+fn proc_is_proc() {
+    let on = |destination: &str, kind: &str, source: &str| {
+        [(
+            "/mounts",
+            json!([{"destination": destination, "type": kind, "source": source}]),
+        )]
+    };
+    assert_all(&[
+        (&on("/proc", "proc", "proc"), &[]),
+        (&on("/proc", "bind", "/proc"), &[]),
+        (
+            &on("/proc/meminfo", "bind", "/var/lib/lxcfs/proc/meminfo"),
+            &[],
+        ),
+        (&on("/procfs", "tmpfs", "t"), &[]),
+        (
+            &on("/proc/", "tmpfs", "t"),
+            &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc"],
+        ),
+        (
+            &on("/proc", "bind", "/tmp"),
+            &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc"],
+        ),
+        (
+            &on("//proc/./self/attr", "bind", "/tmp"),
+            &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc/self/attr"],
+        ),
+    ]);
+}
