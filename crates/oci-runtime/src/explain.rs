@@ -150,6 +150,9 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
         ("Ids", Part::Setresuid | Part::Setresgid | Part::Setgroups, Errno::EINVAL) => {
             "the id is not mapped in the user namespace"
         }
+        ("Spawn", Part::Clone3, Errno::EBUSY | Errno::EOPNOTSUPP) => {
+            "a cgroup v2 directory with controllers for its children, or below one with processes, cannot hold processes"
+        }
         ("Spawn", Part::Clone3, Errno::ENOSPC) => "a limit on the number of namespaces is reached",
         ("Cwd", Part::Openat2, Errno::ELOOP) => {
             "a working directory behind a magic link of /proc is not followed"

@@ -73,7 +73,8 @@ pub(crate) fn exec(
     process::session(&mut plan, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
-    process::ready(&mut plan, process)?;
+    process::lookup(&mut plan, process)?;
+    plan.inner("", Op::Ready {});
     process::become_payload(&mut plan, process, filter.as_ref())?;
     limits::check(&plan)?;
     Ok((plan, warnings))

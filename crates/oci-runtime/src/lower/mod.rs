@@ -119,11 +119,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     mask(&mut plan, spec, opened.null)?;
 
     process::identity(&mut plan, process, host, filter.as_ref(), true)?;
-    process::ready(&mut plan, process)?;
-    plan.parent("", ParentOp::SaveState);
-    if let Some((gate, report)) = slots.gate {
-        plan.inner("", Op::AwaitStart { gate, report });
-    }
+    process::lookup(&mut plan, process)?;
+    ready(&mut plan, slots.gate);
     hooks::start(&mut plan, spec, request.id, request.bundle)?;
     process::become_payload(&mut plan, process, filter.as_ref())?;
 
@@ -137,6 +134,22 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
         poststop: hooks::of_parent("poststop", &spec.hooks.poststop),
         warnings,
     })
+}
+
+/// All is set up. Without a gate the program begins at once, so its pid is saved before; with one it is saved meanwhile.
+fn ready(plan: &mut Plan, gate: Option<(Slot, Slot)>) {
+    match gate {
+        Some((gate, report)) => {
+            plan.inner("", Op::Ready {});
+            plan.parent("", ParentOp::SaveState);
+            plan.inner("", Op::AwaitStart { gate, report });
+        }
+        None => {
+            plan.inner("", Op::Yield {});
+            plan.parent("", ParentOp::SaveState);
+            plan.inner("", Op::Ready {});
+        }
+    }
 }
 
 /// A relative root starts at the bundle (config.md, "Root").

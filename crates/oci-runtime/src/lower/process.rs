@@ -212,8 +212,8 @@ fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
     );
 }
 
-/// Finds the program, and tells the parent that all is set up.
-pub(super) fn ready(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
+/// Finds the program, so that its absence is an error of create.
+pub(super) fn lookup(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
     /// What shells search when nobody has set PATH.
     const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let name = c(
@@ -233,7 +233,6 @@ pub(super) fn ready(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
             search: &search,
         },
     );
-    plan.inner("", Op::Ready {});
     Ok(())
 }
 
