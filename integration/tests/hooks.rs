@@ -297,3 +297,32 @@ fn the_payload_does_not_run_before_start_container_hooks() {
     case.run().ok();
     assert_eq!(out(&case, "order"), "hook\npayload\n");
 }
+
+/// Tools that add to a container from a hook, as those for graphics cards do, look for its root where the bundle has it: in its
+/// mount namespace, with its mounts in place.
+#[test]
+fn hooks_find_the_root_with_its_mounts_where_the_bundle_has_it() {
+    let Some(case) = case() else { return };
+    let root = text(&case.own_rootfs());
+    let found = text(&case.path("out/found"));
+    let look = format!(
+        "grep -c ' {root}/proc ' /proc/self/mountinfo > {found}; mount -t tmpfs added {root}/tmp"
+    );
+    configure(
+        &case,
+        &[("createContainer", hook("createContainer", &look))],
+    );
+    case.configure(|c| {
+        c["root"]["path"] = json!("rootfs");
+        c["hooks"] = json!({"createContainer": [hook("createContainer", &look)]});
+    });
+    let init = case.start();
+    assert_eq!(out(&case, "found").trim(), "1");
+    let mounts = fs::read_to_string(host::proc_path(init, "mountinfo")).expect("mountinfo");
+    assert!(
+        mounts
+            .lines()
+            .any(|line| line.contains(" /tmp ") && line.contains(" added ")),
+        "{mounts}"
+    );
+}

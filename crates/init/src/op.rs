@@ -152,10 +152,12 @@ ops! {
         /// For `/` and all below it.
         flags: Propagation,
     }
-    /// Attaches the container's root over `/`; from here on every path is relative to it.
+    /// Attaches the container's root; from here on every path is relative to it.
     AttachRoot = 23 {
         /// The detached tree.
         slot: Slot,
+        /// Where hooks look for it, a directory of the caller's; empty, or out of reach, it goes over `/`.
+        path: &'a CStr,
         /// Its propagation.
         propagation: Propagation,
     }

@@ -180,7 +180,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Keyring { name } => credentials::keyring(name),
         Op::Loopback {} => devices::loopback(),
         Op::Propagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
-        Op::AttachRoot { slot, propagation } => root::attach(init, slot, propagation),
+        Op::AttachRoot { slot, path, propagation } => root::attach(init, slot, path, propagation),
         Op::MountFs { target, fstype, source, options, attributes, propagation } => {
             let new = filesystem::New { fstype, source, options, attributes };
             filesystem::mount(init, target, new, propagation)

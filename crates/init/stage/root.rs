@@ -9,13 +9,23 @@ use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
 use core::ffi::CStr;
 
-/// Attaches the root's tree over `/`: no path of the caller is needed, and the caller's own root stays underneath until pivot.
-pub fn attach(init: &mut Init, slot: Slot, propagation: Propagation) -> Done {
+/// Attaches the root's tree. Over `/`, no path of the caller has to be reachable with the container's ids, and the caller's own
+/// root stays underneath until pivot; hooks expect it where the configuration says it is.
+pub fn attach(init: &mut Init, slot: Slot, path: &CStr, propagation: Propagation) -> Done {
     let tree = init.fd(slot)?;
     if propagation.0 != 0 {
         change_propagation(tree, propagation.0)?;
     }
-    sys::move_mount(tree, sys::AT_FDCWD).at(Part::MoveMount)?;
+    let flags = sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW;
+    let place = if path.is_empty() {
+        Err(sys::ENOENT)
+    } else {
+        sys::open(path, flags)
+    };
+    sys::move_mount(tree, place.unwrap_or(sys::AT_FDCWD)).at(Part::MoveMount)?;
+    if let Ok(place) = place {
+        sys::close(place);
+    }
     init.root = tree;
     Ok(())
 }

@@ -38,7 +38,7 @@ const FOUND: &[(&str, &[&str])] = &[
     ("ocirun", &[]),
     ("crun", &["crun"]),
     ("runc", &["runc", "/usr/sbin/runc"]),
-    ("youki", &["youki", "/opt/youki/bin/youki"]),
+    ("youki", &["youki"]),
     ("limit", &[]),
 ];
 

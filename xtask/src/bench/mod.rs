@@ -24,7 +24,7 @@ use crate::{build, debian, workspace};
 pub const HELP: &str = "\
 Usage: cargo xtask bench [OPTION...]
 
-Builds and measures ocirun, runc, crun, youki (in PATH or /opt/youki/bin) and `limit`, a C program
+Builds and measures ocirun, runc, crun, youki (where they are in PATH) and `limit`, a C program
 without libc that does the same namespaces, cgroups, mounts, devices, masks and credentials and nothing else.
 One config.json for all: five new namespaces, the default mounts and devices, memory, cpu and pids limits.
 A contender that is not there or cannot run that container here is named and left out. Needs root.

@@ -8,6 +8,7 @@
 //! | poststart, poststop | the runtime's namespaces | the program runs; the container is deleted |
 
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,6 +37,26 @@ pub(super) fn of_parent(kind: &str, hooks: &[spec::Hook<'_>]) -> Vec<Hook> {
 /// Checked to be above 0.
 fn seconds(hook: &spec::Hook<'_>) -> Option<u64> {
     hook.timeout.and_then(|seconds| u64::try_from(seconds).ok())
+}
+
+/// Where the hooks between mounts and pivot look for the container's root; empty when there are none.
+pub(super) fn place_of_root(spec: &Spec<'_>, rootfs: &Path) -> Result<CString> {
+    let hooks = &spec.hooks;
+    let any = [
+        &hooks.prestart,
+        &hooks.create_runtime,
+        &hooks.create_container,
+    ]
+    .iter()
+    .any(|list| !list.is_empty());
+    c(
+        "/root/path",
+        if any {
+            rootfs.as_os_str().as_bytes()
+        } else {
+            b""
+        },
+    )
 }
 
 /// The hooks between mounts and pivot.

@@ -107,7 +107,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     cgroup::join(&mut plan, &opened.cgroup);
     namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
     process::session(&mut plan, request.id, request.keyring)?;
-    propagation::attach_root(&mut plan, linux, slots.rootfs);
+    let place = hooks::place_of_root(spec, &rootfs)?;
+    propagation::attach_root(&mut plan, linux, slots.rootfs, &place);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
     devices::make(&mut plan, spec, opened.devices)?;
     mounts::close_dev(&mut plan, spec)?;

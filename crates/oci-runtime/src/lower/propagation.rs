@@ -1,5 +1,7 @@
 //! Propagation of mounts: what the root and bind mounts begin with, by linux.rootfsPropagation (mount_namespaces(7)).
 
+use std::ffi::CStr;
+
 use oci_runtime_init::op::{Op, Propagation, Slot};
 
 use crate::mount_options;
@@ -28,10 +30,18 @@ pub(super) fn bind_propagation(linux: &Linux<'_>) -> Option<Propagation> {
 const ORIGIN: &str = "/linux/rootfsPropagation";
 
 /// The steps that cut the inherited mounts off and put the container's root over them.
-pub(super) fn attach_root(plan: &mut Plan, linux: &Linux<'_>, slot: Slot) {
+pub(super) fn attach_root(plan: &mut Plan, linux: &Linux<'_>, slot: Slot, place: &CStr) {
     let propagation = root_propagation(linux);
     plan.inner(ORIGIN, Op::Propagation { flags: propagation });
-    plan.inner("/root/path", Op::AttachRoot { slot, propagation });
+    let path = place;
+    plan.inner(
+        "/root/path",
+        Op::AttachRoot {
+            slot,
+            path,
+            propagation,
+        },
+    );
 }
 
 /// The step that gives the root what the configuration asks for, now that the host's is out of reach.
