@@ -6,78 +6,59 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// Small, self-contained, at a fixed address: nothing to load, to link or to relocate at run time.
+const CODEGEN: &[&str] = &[
+    "opt-level=s",
+    "panic=abort",
+    "lto=fat",
+    "codegen-units=1",
+    "relocation-model=static",
+    "target-feature=+crt-static",
+    "overflow-checks=off",
+    "force-unwind-tables=no",
+    "strip=symbols",
+    "debuginfo=0",
+    "default-linker-libraries=no",
+    "link-arg=-nostartfiles",
+    "link-arg=-nostdlib",
+    "link-arg=-static",
+    "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
+];
+
 fn main() {
     println!("cargo::rerun-if-changed=stage");
     println!("cargo::rerun-if-changed=src");
-    let target = env::var("TARGET").expect("cargo sets TARGET");
-    let architecture = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets the architecture");
+    let architecture = variable("CARGO_CFG_TARGET_ARCH");
     assert!(
         matches!(architecture.as_str(), "x86_64" | "aarch64"),
         "init has no system-call layer for {architecture}; it is one file, see stage/arch_x86_64.rs",
     );
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("init");
-    let mut rustc = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"));
+    let mut rustc = Command::new(variable("RUSTC"));
+    rustc.args([
+        "stage/main.rs",
+        "--crate-name",
+        "init",
+        "--crate-type",
+        "bin",
+        "--edition",
+        "2024",
+    ]);
+    rustc.arg("--target").arg(variable("TARGET"));
     rustc
-        .args([
-            "stage/main.rs",
-            "--crate-name",
-            "init",
-            "--crate-type",
-            "bin",
-            "--edition",
-            "2024",
-        ])
-        .args(["--target", &target, "-o"])
-        .arg(&out)
-        .args([
-            "-C",
-            "opt-level=s",
-            "-C",
-            "panic=abort",
-            "-C",
-            "lto=fat",
-            "-C",
-            "codegen-units=1",
-        ])
-        .args([
-            "-C",
-            "relocation-model=static",
-            "-C",
-            "strip=symbols",
-            "-C",
-            "debuginfo=0",
-        ])
-        .args([
-            "-C",
-            "target-feature=+crt-static",
-            "-C",
-            "force-unwind-tables=no",
-        ])
-        .args([
-            "-C",
-            "overflow-checks=off",
-            "-C",
-            "default-linker-libraries=no",
-        ])
-        .args([
-            "-C",
-            "link-arg=-nostartfiles",
-            "-C",
-            "link-arg=-nostdlib",
-            "-C",
-            "link-arg=-static",
-        ])
-        .args([
-            "-C",
-            "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
-        ]);
-    if let Some(linker) = env::var_os("RUSTC_LINKER") {
-        rustc
-            .arg("-C")
-            .arg(format!("linker={}", linker.to_string_lossy()));
+        .arg("-o")
+        .arg(PathBuf::from(variable("OUT_DIR")).join("init"));
+    for option in CODEGEN {
+        rustc.args(["-C", option]);
+    }
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        rustc.arg("-C").arg(format!("linker={linker}"));
     }
     let status = rustc
         .status()
         .expect("the compiler that cargo named can be run");
     assert!(status.success(), "stage/main.rs does not compile: {status}");
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
 }

@@ -74,8 +74,7 @@ pub(crate) struct Lowered {
 
 /// The plan of a new container.
 pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Result<Lowered> {
-    let missing = || Error::lower("/process", LowerProblem::Missing);
-    let process = spec.process.as_ref().ok_or_else(missing)?;
+    let process = payload(spec)?;
     let linux = &spec.linux;
     let rootfs = rootfs(spec, request.bundle);
     let namespaces = namespaces::read(linux);
@@ -116,8 +115,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     plan.inner("", Op::Pivot {});
     propagation::finish_root(&mut plan, linux);
     slots.streams.lower(&mut plan, process, true);
-    finish_system(&mut plan, spec)?;
-    mask(&mut plan, spec, opened.null)?;
+    finish_system(&mut plan, spec, opened.null)?;
 
     process::identity(&mut plan, process, host, filter.as_ref(), true)?;
     process::lookup(&mut plan, process)?;
@@ -151,6 +149,11 @@ fn ready(plan: &mut Plan, gate: Option<(Slot, Slot)>) {
             plan.inner("", Op::Ready {});
         }
     }
+}
+
+fn payload<'s, 'a>(spec: &'s Spec<'a>) -> Result<&'s Process<'a>> {
+    let missing = || Error::lower("/process", LowerProblem::Missing);
+    spec.process.as_ref().ok_or_else(missing)
 }
 
 /// A relative root starts at the bundle (config.md, "Root").
@@ -213,7 +216,7 @@ fn open_on_host(
     })
 }
 
-fn finish_system(plan: &mut Plan, spec: &Spec<'_>) -> Result<()> {
+fn finish_system(plan: &mut Plan, spec: &Spec<'_>, null: Slot) -> Result<()> {
     for (name, value) in &spec.linux.sysctl {
         let origin = pointer(&["linux".into(), "sysctl".into(), (&**name).into()]);
         // Checked to be a name.
@@ -235,7 +238,7 @@ fn finish_system(plan: &mut Plan, spec: &Spec<'_>) -> Result<()> {
         let name = c("/domainname", &*spec.domainname)?;
         plan.inner("/domainname", Op::Domainname { name: &name });
     }
-    Ok(())
+    mask(plan, spec, null)
 }
 
 /// What must be out of reach: masked paths, read-only paths, and last the root itself.
