@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     RootIsRoot,
     /// `kill`.
     UnknownSignal(String),
+    /// `ps` with options that leave its PID column out.
+    NoPidColumn,
 }
 
 /// A command line that makes no sense.
@@ -167,6 +169,9 @@ impl fmt::Display for Failure {
                 )
             }
             Failure::RootIsRoot => f.write_str("--root must not be the root directory"),
+            Failure::NoPidColumn => {
+                f.write_str("ps gives no column PID to tell the container's processes by")
+            }
             Failure::UnknownSignal(name) => write!(f, "unknown signal {name:?}"),
         }
     }

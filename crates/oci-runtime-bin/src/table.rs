@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::flag::{Flag, Role};
-use crate::{create, delete, exec, kill, list, plan, run, spec, start, state};
+use crate::{create, delete, exec, kill, list, pause, plan, ps, run, spec, start, state};
 
 /// Carries out a verb; answers the exit status.
 pub(crate) type Run = fn(&Call) -> Result<u8, Failure>;
@@ -242,6 +242,8 @@ const KILL: &[Flag] = &[role(
 
 const LIST: &[Flag] = &[FORMAT, switch("quiet", "q", "ids only")];
 
+const PS: &[Flag] = &[FORMAT];
+
 const SPEC: &[Flag] = &[
     BUNDLE,
     role(
@@ -386,9 +388,33 @@ pub(crate) const VERBS: &[Verb] = &[
         plan::plan,
         "print what create would do, without doing it",
     ),
-    unbuilt("pause", "freeze all processes of a container"),
-    unbuilt("resume", "thaw a paused container"),
-    unbuilt("ps", "list the processes of a container"),
+    verb(
+        "pause",
+        "ID",
+        (1, 1),
+        NONE,
+        pause::pause,
+        "freeze all processes of a container",
+    ),
+    verb(
+        "resume",
+        "ID",
+        (1, 1),
+        NONE,
+        pause::resume,
+        "thaw a paused container",
+    ),
+    Verb {
+        stops: true,
+        ..verb(
+            "ps",
+            "ID [PS-OPTION...]",
+            (1, usize::MAX),
+            PS,
+            ps::ps,
+            "list the processes of a container",
+        )
+    },
     unbuilt("events", "print statistics and events of a container"),
     unbuilt("update", "change the limits of a container"),
     unbuilt("checkpoint", "write a running container to disk"),

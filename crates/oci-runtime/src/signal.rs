@@ -34,9 +34,20 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
                     format!("{}, {signal}", state.init_process_pid),
                     errno,
                 )),
+                Ok(()) if signal == libc::SIGKILL => Ok(let_die(&state)?),
                 Ok(()) => Ok(()),
             }
         }
+    }
+}
+
+/// On cgroup v1 a frozen process does not die before it is thawed.
+fn let_die(state: &State) -> Result<(), oci_runtime_cgroups::Error> {
+    let frozen = oci_runtime_cgroups::is_frozen(&state.cgroup_paths).unwrap_or(false);
+    if frozen {
+        oci_runtime_cgroups::thaw(&state.cgroup_paths)
+    } else {
+        Ok(())
     }
 }
 
