@@ -97,3 +97,25 @@ fn the_state_directory_is_for_root_alone() {
     let own = mode(case.path("state").join(&case.id));
     assert_eq!(own & 0o066, 0, "others may read or write: {own:o}");
 }
+
+#[test]
+fn features_are_told_in_json_and_nowhere_else() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("not in version 1.1") {
+        return;
+    }
+    let said = case.runtime(&["features"]).ok();
+    assert_eq!(said.stderr, "");
+    let features: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(features["ociVersionMax"], "1.3.0");
+    assert_eq!(
+        features["linux"]["mountExtensions"]["idmap"]["enabled"],
+        false
+    );
+    assert!(
+        features["mountOptions"]
+            .as_array()
+            .expect("a list")
+            .contains(&"rro".into())
+    );
+}

@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod exec;
 mod failure;
+mod features;
 mod flag;
 mod foreground;
 mod help;

@@ -7,7 +7,7 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::flag::{Flag, Role};
-use crate::{create, delete, exec, kill, list, pause, plan, ps, run, spec, start, state};
+use crate::{create, delete, exec, features, kill, list, pause, plan, ps, run, spec, start, state};
 
 /// Carries out a verb; answers the exit status.
 pub(crate) type Run = fn(&Call) -> Result<u8, Failure>;
@@ -419,5 +419,12 @@ pub(crate) const VERBS: &[Verb] = &[
     unbuilt("update", "change the limits of a container"),
     unbuilt("checkpoint", "write a running container to disk"),
     unbuilt("restore", "make a container from a checkpoint"),
-    unbuilt("features", "print what this runtime can do"),
+    verb(
+        "features",
+        "",
+        (0, 0),
+        NONE,
+        features::features,
+        "print what this runtime can do",
+    ),
 ];

@@ -4,17 +4,27 @@ use super::{Fault, Problems};
 use crate::pointer::at;
 use crate::spec::{Hook, Spec};
 
+/// The kinds of hooks, in the order of their moments.
+pub const KINDS: [&str; 6] = [
+    "prestart",
+    "createRuntime",
+    "createContainer",
+    "startContainer",
+    "poststart",
+    "poststop",
+];
+
 pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
     let hooks = &spec.hooks;
-    let kinds: [(&str, &[Hook<'_>]); 6] = [
-        ("prestart", &hooks.prestart),
-        ("createRuntime", &hooks.create_runtime),
-        ("createContainer", &hooks.create_container),
-        ("startContainer", &hooks.start_container),
-        ("poststart", &hooks.poststart),
-        ("poststop", &hooks.poststop),
+    let lists: [&[Hook<'_>]; 6] = [
+        &hooks.prestart,
+        &hooks.create_runtime,
+        &hooks.create_container,
+        &hooks.start_container,
+        &hooks.poststart,
+        &hooks.poststop,
     ];
-    for (kind, list) in kinds {
+    for (kind, list) in KINDS.into_iter().zip(lists) {
         for (index, hook) in list.iter().enumerate() {
             check_one(problems, kind, index, hook);
         }

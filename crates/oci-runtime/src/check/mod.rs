@@ -18,9 +18,11 @@ mod unsupported;
 mod version;
 
 pub use self::fault::Fault;
+pub use self::hooks::KINDS as HOOK_KINDS;
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 pub use self::sysctl_name::{NameFault, path as sysctl_path};
+pub(crate) use self::unsupported::{is_refused_action, is_refused_option};
 use crate::host::Host;
 use crate::pointer::at;
 use crate::spec::{Process, Spec};

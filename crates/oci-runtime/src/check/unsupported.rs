@@ -78,6 +78,16 @@ const SECCOMP: &[OfSeccomp] = &[
     }),
 ];
 
+/// Whether a mount option of the table is refused all the same.
+pub fn is_refused_option(name: &str) -> bool {
+    MOUNT_OPTIONS.contains(&name)
+}
+
+/// Whether a seccomp action of the table is refused all the same.
+pub fn is_refused_action(name: &str) -> bool {
+    name == NOTIFY
+}
+
 pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
     refuse(
         problems,
@@ -136,7 +146,7 @@ fn says_something<T: Default + PartialEq>(value: &Option<T>) -> bool {
 fn mount_options(problems: &mut Problems, index: usize, mount: &Mount<'_>) {
     for (place, option) in mount.options.iter().enumerate() {
         let name = option.split('=').next().unwrap_or_default();
-        if MOUNT_OPTIONS.contains(&name) {
+        if is_refused_option(name) {
             problems.error(at!["mounts", index, "options", place], Fault::Unsupported);
         }
     }

@@ -37,6 +37,7 @@ use crate::spec::{Process, Spec};
 
 pub(crate) use exec::{Join, exec};
 use namespaces::Namespaces;
+pub(crate) use namespaces::names as namespace_names;
 use text::{below_root, c};
 
 /// What a configuration does not say: how the caller wants its container made.

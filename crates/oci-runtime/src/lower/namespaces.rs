@@ -35,6 +35,11 @@ const KINDS: &[(&str, u64)] = &[
     ("time", TIME),
 ];
 
+/// The names of all kinds.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|(name, _)| *name)
+}
+
 /// The namespaces of a configuration, by `CLONE_NEW*` flag.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces {

@@ -1,0 +1,96 @@
+//! `features`: what this build can do (features.md of the runtime specification). Every list is made from the table that the
+//! implementation itself walks, so it cannot promise what is refused.
+
+use oci_runtime_seccomp::{Action, Arch, flag_names, operator_names};
+use serde_json::{Value, json};
+
+use crate::spec::OCI_VERSION;
+use crate::{capabilities, check, lower, mount_options};
+
+/// The oldest version of the specification whose configurations are accepted.
+const OLDEST_VERSION: &str = "1.0.0";
+
+/// The features document.
+pub fn features() -> Value {
+    json!({
+        "ociVersionMin": OLDEST_VERSION,
+        "ociVersionMax": OCI_VERSION,
+        "hooks": check::HOOK_KINDS,
+        "mountOptions": mount_options::names().filter(|name| !check::is_refused_option(name)).collect::<Vec<_>>(),
+        "linux": {
+            "namespaces": lower::namespace_names().collect::<Vec<_>>(),
+            "capabilities": capabilities::names(),
+            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+            "seccomp": seccomp(),
+            "apparmor": {"enabled": false},
+            "selinux": {"enabled": false},
+            "intelRdt": {"enabled": false},
+            "mountExtensions": {"idmap": {"enabled": false}},
+            "netDevices": {"enabled": false},
+        },
+        "annotations": {},
+    })
+}
+
+fn seccomp() -> Value {
+    json!({
+        "enabled": true,
+        "actions": Action::names().filter(|name| !check::is_refused_action(name)).collect::<Vec<_>>(),
+        "operators": operator_names().collect::<Vec<_>>(),
+        "archs": Arch::ALL.iter().map(|arch| arch.name()).collect::<Vec<_>>(),
+        "knownFlags": flag_names().collect::<Vec<_>>(),
+        "supportedFlags": flag_names().collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Severity, check};
+    use crate::host::Host;
+    use crate::spec;
+
+    fn texts(value: &Value) -> Vec<&str> {
+        let list = value.as_array().expect("a list");
+        list.iter()
+            .map(|text| text.as_str().expect("a text"))
+            .collect()
+    }
+
+    /// Every promised mount option passes the checks, and every one that is refused is not promised.
+    #[test]
+    fn options_are_promised_if_and_only_if_they_are_accepted() {
+        let features = features();
+        let promised = texts(&features["mountOptions"]);
+        let Ok(host) = Host::read() else {
+            eprintln!("not run: this machine cannot be read");
+            return;
+        };
+        for option in mount_options::names() {
+            let json = format!(
+                r#"{{"ociVersion":"1.3.0","process":{{"args":["x"],"cwd":"/"}},"root":{{"path":"r"}},
+                "mounts":[{{"destination":"/d","type":"bind","source":"/s","options":["bind",{option:?}]}}],
+                "linux":{{"namespaces":[{{"type":"mount"}}]}}}}"#
+            );
+            let spec = spec::parse(json.as_bytes()).expect("it parses");
+            let refused = check(&spec, &host)
+                .iter()
+                .any(|problem| problem.severity == Severity::Error);
+            assert_eq!(promised.contains(&option), !refused, "{option}");
+        }
+    }
+
+    #[test]
+    fn the_lists_are_those_of_the_specification() {
+        let features = features();
+        let namespaces = texts(&features["linux"]["namespaces"]);
+        for name in [
+            "cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts",
+        ] {
+            assert!(namespaces.contains(&name), "{name}");
+        }
+        assert_eq!(texts(&features["hooks"]).len(), 6);
+        assert!(texts(&features["mountOptions"]).contains(&"rro"));
+        assert!(!texts(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_NOTIFY"));
+    }
+}
