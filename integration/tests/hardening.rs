@@ -251,3 +251,50 @@ fn the_callers_processors_do_not_bind_the_container() {
     let output = Command::new("sh").args(["-ec", &run]).output().expect("sh");
     assert_eq!(String::from_utf8_lossy(&output.stdout), all, "{output:?}");
 }
+
+#[test]
+fn a_volume_on_a_read_only_file_system_may_be_asked_for_as_writable() {
+    let Some(case) = case() else { return };
+    let source = case.path("source");
+    fs::create_dir(&source).expect("the source");
+    let prepare = format!(
+        "mount -t tmpfs t {s}; touch {s}/there; mount -o remount,bind,ro,noexec {s}",
+        s = text(&source)
+    );
+    case.configure(|c| {
+        map_root_to_100000(c);
+        push(c, "/mounts", json!({"destination": "/tmp", "type": "bind", "source": text(&source), "options": ["rbind", "rw", "exec"]}));
+        script(c, "ls /tmp; touch /tmp/x && echo WRITTEN; true");
+    });
+    let (code, said) = run_after(&case, &prepare);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("there") && !said.contains("WRITTEN"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_filter_need_not_allow_what_the_runtime_does_for_its_own_sake() {
+    let Some(case) = case() else { return };
+    case.configure(|c| {
+        c["process"]["noNewPrivileges"] = json!(false);
+        c["process"]["rlimits"] = json!([]);
+        c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["prlimit64", "setrlimit", "dup3", "umask"], "action": "SCMP_ACT_ERRNO"}]});
+        script(c, "echo begun");
+    });
+    let run = format!(
+        "ulimit -Sn 77; exec {} --root {} run --bundle {} {}",
+        text(&binary()),
+        text(&case.path("state")),
+        text(&case.bundle()),
+        case.id
+    );
+    let output = Command::new("sh").args(["-ec", &run]).output().expect("sh");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "begun\n",
+        "{output:?}"
+    );
+}

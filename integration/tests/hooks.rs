@@ -7,7 +7,7 @@ use std::time::Instant;
 use oci_runtime_integration::bundle::{push, script};
 use oci_runtime_integration::case::{Case, case, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{eventually, only_ocirun};
+use oci_runtime_integration::runtime::{binary, eventually, only_ocirun};
 use serde_json::{Value, json};
 
 const KINDS: [&str; 6] = [
@@ -325,4 +325,76 @@ fn hooks_find_the_root_with_its_mounts_where_the_bundle_has_it() {
             .any(|line| line.contains(" /tmp ") && line.contains(" added ")),
         "{mounts}"
     );
+}
+
+/// The end of the first process is not the beginning of its program.
+#[test]
+fn a_container_that_is_killed_in_its_hook_was_not_started() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("takes it for a start") {
+        return;
+    }
+    let begun = text(&case.path("out/begun"));
+    configure(
+        &case,
+        &[
+            (
+                "startContainer",
+                hook("startContainer", "echo > /tmp/hook; sleep 60"),
+            ),
+            ("poststart", hook("poststart", &format!("echo > {begun}"))),
+        ],
+    );
+    let init = case.create();
+    let starting = case.spawn(&["start", &case.id]);
+    eventually("the hook", || case.path("out/hook").exists().then_some(()));
+    case.runtime(&["kill", &case.id, "KILL"]).ok();
+    let start = starting.wait();
+    assert_eq!(start.code, 1, "{start:?}");
+    assert!(!case.path("out/begun").exists(), "poststart hooks ran");
+    case.reap(init);
+}
+
+#[test]
+fn a_container_whose_hook_hangs_can_be_deleted_by_force() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("waits for ever") {
+        return;
+    }
+    configure(
+        &case,
+        &[(
+            "startContainer",
+            hook("startContainer", "echo > /tmp/hook; exec sleep 7203"),
+        )],
+    );
+    let init = case.create();
+    let starting = case.spawn(&["start", &case.id]);
+    eventually("the hook", || case.path("out/hook").exists().then_some(()));
+    case.runtime(&["delete", "--force", &case.id]).ok();
+    assert_eq!(starting.wait().code, 1);
+    case.reap(init);
+    case.assert_clean();
+}
+
+#[test]
+fn a_caller_that_ignores_its_children_gets_its_hooks_run_all_the_same() {
+    let Some(case) = case() else { return };
+    configure(&case, &[("createRuntime", hook("createRuntime", "true"))]);
+    case.configure(|c| {
+        c["hooks"] = json!({"createRuntime": [hook("createRuntime", "true")]});
+        script(c, "exit 7");
+    });
+    let run = format!(
+        "trap '' CHLD; exec {} --root {} run --bundle {} {}",
+        text(&binary()),
+        text(&case.path("state")),
+        text(&case.bundle()),
+        case.id
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-ec", &run])
+        .output()
+        .expect("sh");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
 }

@@ -328,6 +328,9 @@ ops! {
         /// Whether setgroups(2) is denied here, as in a user namespace that an unprivileged user made.
         no_setgroups: bool,
     }
+    /// Gives the caller's limit of open files back, which was raised to set the container up, and the caller's extra fds
+    /// their numbers: before a filter could forbid it.
+    OpenFiles = 56 {}
     /// Sets the file mode creation mask.
     Umask = 42 {
         /// The mask.

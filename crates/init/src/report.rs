@@ -31,6 +31,8 @@ pub enum Kind {
     Yielded = 1,
     /// All is set up; what follows is the wait for start, or the payload itself.
     Ready = 2,
+    /// Nothing is left but `execve`: after this the end of the channel means that the payload runs.
+    Begun = 6,
     /// A step failed and `init` exits.
     Failed = 3,
     /// A step was done; sent only when the plan asks for a trace.
@@ -58,6 +60,7 @@ impl Report {
             3 => Kind::Failed,
             4 => Kind::Traced,
             5 => Kind::Hello,
+            6 => Kind::Begun,
             _ => return None,
         };
         Some(Report {
@@ -244,6 +247,7 @@ mod tests {
             assert_eq!(*part as usize, number);
             for kind in [
                 Kind::Hello,
+                Kind::Begun,
                 Kind::Yielded,
                 Kind::Ready,
                 Kind::Failed,

@@ -86,6 +86,7 @@ pub const O_NOFOLLOW: u64 = 0x8000;
 
 /// System call numbers.
 pub mod nr {
+    pub const CLONE: usize = 220;
     pub const SCHED_SETAFFINITY: usize = 122;
     pub const GETCWD: usize = 17;
     pub const PIPE2: usize = 59;

@@ -85,6 +85,7 @@ pub const O_NOFOLLOW: u64 = 0x2_0000;
 
 /// System call numbers.
 pub mod nr {
+    pub const CLONE: usize = 56;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const READ: usize = 0;
     pub const WRITE: usize = 1;

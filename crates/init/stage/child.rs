@@ -1,6 +1,6 @@
 //! System calls for processes of our own: making one, feeding it, waiting for it within a time, ending it.
 
-use crate::sys::{Answer, Errno, Fd, call, nr, retry};
+use crate::sys::{Answer, ENOSYS, Errno, Fd, call, nr, retry};
 use core::ffi::CStr;
 
 /// fork(2) with a pidfd: `None` in the new process, pid and pidfd in the old.
@@ -12,7 +12,11 @@ pub fn fork() -> Result<Option<(i32, Fd)>, Errno> {
     arguments[0] = CLONE_PIDFD;
     arguments[1] = (&raw mut pidfd) as u64;
     arguments[4] = SIGCHLD;
-    let pid = call!(435, arguments.as_ptr(), size_of_val(&arguments))?;
+    let pid = match call!(435, arguments.as_ptr(), size_of_val(&arguments)) {
+        // A filter may answer so to clone3(2), because it cannot look into its arguments.
+        Err(ENOSYS) => call!(nr::CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd)?,
+        other => other?,
+    };
     Ok((pid != 0).then_some((pid as i32, pidfd)))
 }
 
@@ -38,14 +42,15 @@ pub fn poll_ended(pidfd: Fd, milliseconds: u32) -> Result<bool, Errno> {
     const POLLIN: u64 = 1;
     // struct pollfd: fd, events, revents.
     let mut entry = [pidfd as u32 as u64 | POLLIN << 32];
-    let time = [
+    // The kernel leaves the remaining time here, for the case that a signal interrupts.
+    let mut time = [
         u64::from(milliseconds / 1000),
         u64::from(milliseconds % 1000) * 1_000_000,
     ];
     let limit = if milliseconds == 0 {
-        core::ptr::null()
+        core::ptr::null_mut()
     } else {
-        time.as_ptr()
+        time.as_mut_ptr()
     };
     retry(|| call!(nr::PPOLL, entry.as_mut_ptr(), 1, limit, 0, 0)).map(|ready| ready == 1)
 }

@@ -3,8 +3,9 @@
 
 use crate::caller;
 use crate::child;
+use crate::payload::RLIMIT_NOFILE;
 use crate::report::Part;
-use crate::step::{At, Done, fail};
+use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
@@ -20,12 +21,16 @@ pub struct Program {
 }
 
 /// Runs `program` to its end; any status but 0 is a failure.
-pub fn run(program: &Program, timeout: u32, state: &[&CStr; 2]) -> Done {
+pub fn run(init: &Init, program: &Program, timeout: u32, state: &[&CStr; 2]) -> Done {
     let stdin = state_file(state)?;
     let [report, child_report] = child::pipe().at(Part::Pipe)?;
     let args = strings(program.args)?;
     let env = strings(program.env)?;
     let Some((pid, pidfd)) = child::fork().at(Part::Clone3)? else {
+        if let Some([soft, hard]) = init.nofile {
+            // Raised for our own sake only.
+            let _ = sys::prlimit(RLIMIT_NOFILE, soft, hard);
+        }
         become_program(program.path, args, env, stdin, child_report);
     };
     sys::close(child_report);

@@ -63,7 +63,8 @@ pub fn take(init: &mut Init, slots: List<'static, Slot>) -> Done {
             sys::open_tree(sys::AT_FDCWD, number(slot, &mut name), flags).at(Part::OpenTree)?;
         caller::put(init, slot, tree)?;
     }
-    Ok(())
+    // Hooks have no business in there.
+    sys::chdir(c"/").at(Part::Chdir).map(drop)
 }
 
 fn number(slot: Slot, buffer: &mut [u8; 6]) -> &CStr {

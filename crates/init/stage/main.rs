@@ -195,7 +195,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
             devices::node(init, path, devices::Node { mode: mode.0, major, minor, uid, gid })
         }
         Op::Hook { path, args, env, timeout, before_pid, after_pid } => {
-            hook::run(&hook::Program { path, args, env }, timeout, &[before_pid, after_pid])
+            hook::run(init, &hook::Program { path, args, env }, timeout, &[before_pid, after_pid])
         }
         Op::Pivot {} => root::pivot(init),
         Op::RootPropagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
@@ -221,7 +221,8 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::LookupExe { name, search } => payload::lookup(init, name, search),
         Op::Ready {} => init.report(Kind::Ready, step.number, NOTHING),
         Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),
-        Op::CloseFds {} => payload::close_fds(init),
+        Op::OpenFiles {} => payload::open_files(init),
+        Op::CloseFds {} => payload::close_fds(init, step.number),
         Op::Exec { args, env } => payload::exec(init, args, env),
     }
 }

@@ -78,9 +78,16 @@ fn apply(tree: Fd, set: MountAttr, clear: MountAttr, recursive: bool) -> Done {
     } else {
         clear.0
     };
-    sys::mount_setattr(tree, recursive, set.0, clear, 0)
-        .at(Part::MountSetattr)
-        .map(drop)
+    match sys::mount_setattr(tree, recursive, set.0, clear, 0) {
+        // What the host has set is locked in a user namespace: it stays, and so the mount is stricter than asked for.
+        Err(sys::EPERM) if clear & !ATIME != 0 => {
+            let clear = if set.0 & ATIME != 0 { ATIME } else { 0 };
+            sys::mount_setattr(tree, recursive, set.0, clear, 0)
+        }
+        other => other,
+    }
+    .at(Part::MountSetattr)
+    .map(drop)
 }
 
 /// Makes the root mount itself read-only, not what is mounted below it.

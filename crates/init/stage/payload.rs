@@ -1,10 +1,10 @@
 //! The last steps: find the program, close what is not its own, become it.
 
 use crate::op::Slot;
-use crate::report::Part;
+use crate::report::{Kind, Part};
 use crate::root;
 use crate::stat;
-use crate::step::{At, Done, Fail, Init, fail};
+use crate::step::{At, Done, Fail, Init, NOTHING, fail};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
@@ -152,11 +152,21 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 
 /// Closes every fd but stdio, the caller's extra ones and the channel. That one is close-on-exec: it must live until
 /// execve(2) has succeeded, and its end is how the other side knows.
-pub fn close_fds(init: &mut Init) -> Done {
-    if let Some([soft, hard]) = init.nofile.take() {
-        sys::prlimit(RLIMIT_NOFILE, soft, hard).at(Part::Prlimit)?;
+pub fn close_fds(init: &mut Init, step: u16) -> Done {
+    close_all_but(init, init.channel)?;
+    // The last word before the end of the channel: without it, that end is the end of the process.
+    init.report(Kind::Begun, step, NOTHING)
+}
+
+/// The extra fds first: a number above the limit could not be taken any more.
+pub fn open_files(init: &mut Init) -> Done {
+    place_preserved(init)?;
+    match init.nofile.take() {
+        Some([soft, hard]) => sys::prlimit(RLIMIT_NOFILE, soft, hard)
+            .at(Part::Prlimit)
+            .map(drop),
+        None => Ok(()),
     }
-    close_all_but(init, init.channel)
 }
 
 /// `RLIMIT_NOFILE` of getrlimit(2).

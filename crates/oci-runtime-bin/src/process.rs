@@ -11,7 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::failure::Failure;
 use crate::sys;
 
-/// Opens what is missing of the three standard streams, ignores SIGPIPE, and keeps whatever the caller has left open away
+/// Opens what is missing of the three standard streams, ignores SIGPIPE, does not ignore SIGCHLD, by which children would
+/// vanish with their status, and keeps whatever the caller has left open away
 /// from the container.
 pub(crate) fn prepare() -> Result<(), Failure> {
     for _ in 0..closed_streams()? {
@@ -25,6 +26,7 @@ pub(crate) fn prepare() -> Result<(), Failure> {
         let _ = null.into_raw_fd();
     }
     sys::ignore_sigpipe();
+    sys::default_sigchld();
     sys::close_on_exec_from(3);
     Ok(())
 }

@@ -26,6 +26,12 @@ pub(crate) fn ignore_sigpipe() {
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
+/// Has the kernel keep the status of a child that has ended, whatever the caller did with its own.
+pub(crate) fn default_sigchld() {
+    // SAFETY: no handler of ours comes into it. The call cannot fail for a signal that exists.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// An fd that the caller has left us, if it is open.
 pub(crate) fn inherited(fd: i32) -> Result<BorrowedFd<'static>, Errno> {
     // SAFETY: a plain number.

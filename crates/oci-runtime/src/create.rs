@@ -144,6 +144,8 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
     match &brought_up {
         Err(_) => attempt.clear_away(),
         Ok(process) if !gate => {
+            // What follows changes nothing of the container, and may itself want to.
+            attempt.directory.unlock();
             let state = attempt
                 .state
                 .for_hooks(Status::Running, Some(process.pid()));
@@ -275,12 +277,14 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
         abandon(Some(&launched.child));
         return Err(error);
     }
-    let child = if gate {
-        launched.child
-    } else {
-        launched.await_exec(plan)?
-    };
-    Ok(Process::from(child))
+    if gate {
+        return Ok(Process::from(launched.child));
+    }
+    let begun = launched.await_exec(plan);
+    if let (Err(_), Some(path)) = (&begun, pid_file) {
+        let _ = fs::remove_file(path);
+    }
+    begun.map(Process::from)
 }
 
 impl Attempt {
@@ -327,11 +331,11 @@ impl Attempt {
         if let Err(error) = self.directory.remove() {
             warn!("{error}");
         }
-        // The life of a container ends with these, also where an earlier hook has ended it.
-        hooks::run_all(
-            &self.state.poststop,
-            self.state.for_hooks(Status::Stopped, None),
-        );
+        // Whoever was told of a container's beginning is told of its end.
+        if self.hooked {
+            let state = self.state.for_hooks(Status::Stopped, None);
+            hooks::run_all(&self.state.poststop, state);
+        }
     }
 }
 

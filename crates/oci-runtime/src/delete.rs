@@ -36,7 +36,14 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
 
 fn delete_existing(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     let mut directory = root.open(id)?;
-    directory.lock()?;
+    if let Err(error) = directory.lock() {
+        if !force {
+            return Err(error);
+        }
+        // A hook that hangs holds the command up that holds the lock.
+        interrupt(&directory)?;
+        directory.lock()?;
+    }
     let error = match directory.load() {
         Ok(Some(state)) => return delete_known(root, &directory, &state, force),
         // A creation that was killed before it had written anything has made nothing else.
@@ -84,6 +91,21 @@ fn delete_known(
     }
     directory.remove()?;
     hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
+    Ok(())
+}
+
+/// Ends what another command waits for, so that it gives the container up.
+fn interrupt(directory: &StateDirectory) -> Result<()> {
+    let Some(state) = directory.load::<State>()? else {
+        return Ok(());
+    };
+    if let Some(pidfd) = signal::open(&state)? {
+        // One that is gone by now is as good.
+        let _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    }
+    if directory.has_config()? {
+        oci_runtime_cgroups::kill_all(&state.cgroup_paths)?;
+    }
     Ok(())
 }
 

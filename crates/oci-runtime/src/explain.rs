@@ -51,6 +51,10 @@ pub(crate) fn explain_described(step: &Described, report: Report) -> Error {
     }
     let call = match report.part {
         Part::HookStatus => format!("exit status {}", report.value),
+        Part::HookTimeout => format!(
+            "killed because it took longer than its timeout of {} ms",
+            report.value
+        ),
         part => part.text().to_owned(),
     };
     failed(step, report, call)

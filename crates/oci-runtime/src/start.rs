@@ -38,6 +38,8 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
         .into()),
         None => {
             open_gate(&directory, &state)?;
+            // What follows changes nothing of the container, and may itself want to.
+            directory.unlock();
             let pid = Some(state.init_process_pid);
             hooks::run_all(&state.poststart, state.for_hooks(Status::Running, pid));
             Ok(())
@@ -67,13 +69,22 @@ fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
 /// The report of a failure, or nothing once execve(2) has closed the other end. Whatever else may be told is no failure.
 fn await_exec(directory: &StateDirectory, fifo: &mut File) -> Result<Option<Report>> {
     let mut bytes = [0; SIZE];
+    let mut begun = false;
     loop {
         wait_readable(fifo)?;
         // Reports are smaller than PIPE_BUF and all of one size, so a read gets one as a whole.
         match fifo.read(&mut bytes) {
-            Ok(0) => return Ok(None),
+            Ok(0) if begun => return Ok(None),
+            Ok(0) => {
+                return Err(Cause::Died {
+                    stage: "its program was about to begin",
+                    hint: "",
+                }
+                .into());
+            }
             Ok(count) => match Report::decode(&bytes[..count]) {
                 Some(report) if report.kind == Kind::Failed => return Ok(Some(report)),
+                Some(report) if report.kind == Kind::Begun => begun = true,
                 _ => {}
             },
             Err(error)

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
-use oci_runtime_init::report::{Kind, Report};
+use oci_runtime_init::report::Kind;
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain;
@@ -128,7 +128,7 @@ fn converse(
         match report.kind {
             Kind::Failed => return Err(explain(plan, report).into()),
             Kind::Traced => trace.push((report.step, report.value)),
-            Kind::Hello => {}
+            Kind::Hello | Kind::Begun => {}
             Kind::Yielded => {
                 perform_from(plan, due, child.as_ref(), perform)?;
                 channel.go()?;
@@ -170,16 +170,16 @@ impl Launched {
     /// # Errors
     /// The step that failed between `Ready` and the payload.
     pub(crate) fn await_exec(self, plan: &Plan) -> Result<Child> {
+        let mut begun = false;
         let outcome = loop {
             match self.channel.receive() {
-                Ok(None) => break Ok(()),
-                Ok(Some((
-                    report @ Report {
-                        kind: Kind::Failed, ..
-                    },
-                    _,
-                ))) => break Err(explain(plan, report)),
-                Ok(Some(_)) => {}
+                Ok(None) if begun => break Ok(()),
+                Ok(None) => break Err(died("its program was about to begin", None)),
+                Ok(Some((report, _))) => match report.kind {
+                    Kind::Failed => break Err(explain(plan, report)),
+                    Kind::Begun => begun = true,
+                    _ => {}
+                },
                 Err(error) => break Err(error),
             }
         };

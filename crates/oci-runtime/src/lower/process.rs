@@ -148,6 +148,7 @@ pub(super) fn identity(
     if !process.env.iter().any(|entry| is_home(entry)) {
         plan.inner("/process/env", Op::Home { uid: user.uid });
     }
+    plan.inner("", Op::OpenFiles {});
     for (origin, resource, soft, hard) in
         limits(process).filter(|(_, resource, ..)| hinders(*resource))
     {

@@ -40,18 +40,23 @@ pub(super) fn compile(
             .iter()
             .map(|warning| format!("{ORIGIN}{warning}")),
     );
+    let hooks = if spec.hooks.start_container.is_empty() {
+        &[]
+    } else {
+        HOOK_CALLS
+    };
     let (calls, when) = if process.no_new_privileges {
-        (LAST_CALLS, "")
+        (LAST_CALLS.to_vec(), "")
     } else {
         (
-            LATE_CALLS,
+            [LATE_CALLS, hooks].concat(),
             ", because without noNewPrivileges the filter is in force before the privileges go",
         )
     };
-    let blocked = |call: &&&str| {
+    let blocked = |call: &&str| {
         !number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
     };
-    if let Some(call) = calls.iter().find(blocked) {
+    if let Some(call) = calls.iter().copied().find(blocked) {
         return Err(Error::lower(
             ORIGIN,
             LowerProblem::FilterTooStrict { call, when },
@@ -82,7 +87,6 @@ const LAST_CALLS: &[&str] = &["execve"];
 /// What comes after a filter that is installed before the privileges go.
 const LATE_CALLS: &[&str] = &[
     "prctl",
-    "dup3",
     "setgroups",
     "getgroups",
     "setresgid",
@@ -94,10 +98,25 @@ const LATE_CALLS: &[&str] = &[
     "statx",
     "faccessat2",
     "sendmsg",
+    "write",
     "read",
     "close_range",
     "mmap",
     "execve",
+];
+
+/// What else it takes to run hooks behind such a filter.
+const HOOK_CALLS: &[&str] = &[
+    "memfd_create",
+    "pwrite64",
+    "getpid",
+    "pipe2",
+    "clone",
+    "setpgid",
+    "ppoll",
+    "waitid",
+    "kill",
+    "umask",
 ];
 
 /// The step that installs it.

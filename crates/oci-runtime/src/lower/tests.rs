@@ -237,7 +237,7 @@ fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
         _ if origin.starts_with("/hooks") => 13,
         ("Yield", _) if origin.is_empty() => 32,
         ("Join", Lane::Inner) => 8,
-        ("Rlimit", Lane::Inner) | ("Umask", _) => 25,
+        ("Rlimit", Lane::Inner) | ("OpenFiles", _) | ("Umask", _) => 25,
         ("Seccomp", _) if no_new_privs => 36,
         ("Seccomp", _) => 26,
         _ => {

@@ -192,6 +192,11 @@ impl StateDirectory {
         }
     }
 
+    /// Lets other commands change the container.
+    pub(crate) fn unlock(&mut self) {
+        self.lock = None;
+    }
+
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
