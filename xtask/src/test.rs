@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::ops::AddAssign;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -264,6 +265,7 @@ fn integration() -> Result<Tally> {
 
 /// On a work tree with changes of one's own `cargo package` would refuse; where the tree has to be as committed it may.
 fn package() -> Result<Tally> {
+    forget_unpacked();
     let mut command = cargo(&["package"]);
     for name in PUBLISHED {
         command.args(["-p", name]);
@@ -272,6 +274,25 @@ fn package() -> Result<Tally> {
         command.arg("--allow-dirty");
     }
     once(command)
+}
+
+/// Packages that depend on one another are verified through a registry that cargo makes for the moment; but it keeps what it
+/// has unpacked from there, by name and version, and would compare this version of ours with an earlier state of it.
+fn forget_unpacked() {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let registries = home.and_then(|home| std::fs::read_dir(home.join("registry/src")).ok());
+    for registry in registries.into_iter().flatten().flatten() {
+        // Registries that are directories have no host in their names.
+        if !registry.file_name().as_encoded_bytes().starts_with(b"-") {
+            continue;
+        }
+        for name in PUBLISHED {
+            let unpacked = format!("{name}-{}", env!("CARGO_PKG_VERSION"));
+            // One that is not there is as good.
+            let _ = std::fs::remove_dir_all(registry.path().join(unpacked));
+        }
+    }
 }
 
 fn cargo(arguments: &[&str]) -> Command {
