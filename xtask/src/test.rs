@@ -266,7 +266,11 @@ fn integration() -> Result<Tally> {
 /// On a work tree with changes of one's own `cargo package` would refuse; where the tree has to be as committed it may.
 fn package() -> Result<Tally> {
     forget_unpacked();
-    let mut command = cargo(&["package"]);
+    // What is built from there is kept just as long.
+    let built = workspace::target().join("packages");
+    let _ = std::fs::remove_dir_all(&built);
+    let mut command = cargo(&["package", "--target-dir"]);
+    command.arg(&built);
     for name in PUBLISHED {
         command.args(["-p", name]);
     }
