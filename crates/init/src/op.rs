@@ -325,8 +325,6 @@ ops! {
         gid: u32,
         /// All supplementary groups.
         groups: List<'a, u32>,
-        /// Whether setgroups(2) is denied here, as in a user namespace that an unprivileged user made.
-        no_setgroups: bool,
     }
     /// Gives the caller's limit of open files back, which was raised to set the container up, and the caller's extra fds
     /// their numbers: before a filter could forbid it.
@@ -392,8 +390,6 @@ ops! {
 pub struct Step<'a> {
     /// Its number in the whole plan.
     pub number: u16,
-    /// An errno that does not stop the plan; 0 for none.
-    pub may_fail: u16,
     /// What to do.
     pub op: Op<'a>,
 }
@@ -401,13 +397,11 @@ pub struct Step<'a> {
 impl<'a> Wire<'a> for Step<'a> {
     fn put(&self, out: &mut dyn Sink) {
         self.number.put(out);
-        self.may_fail.put(out);
         self.op.put(out);
     }
     fn get(from: &mut Reader<'a>) -> Option<Self> {
         Some(Step {
             number: Wire::get(from)?,
-            may_fail: Wire::get(from)?,
             op: Wire::get(from)?,
         })
     }

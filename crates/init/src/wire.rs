@@ -1,7 +1,7 @@
 //! The format of a plan in memory: how steps cross from the library into the freestanding program.
 //!
 //! A plan is one read-only file. It opens with a [`Header`]; then come the steps, each a record: step number (`u16`),
-//! the errno it may fail with (`u16`, 0 for none), tag of the operation (`u16`), then the operation's fields in order.
+//! tag of the operation (`u16`), then the operation's fields in order.
 //! Integers are little-endian; a string is its length without the NUL (`u32`), its bytes, and a NUL, so that a reader
 //! can hand it to a system call in place; bytes are a length (`u32`) and that many bytes; a list is its
 //! count (`u32`), its size in bytes (`u32`), and its items. Nothing is aligned and nothing points anywhere: reading needs no

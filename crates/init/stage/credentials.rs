@@ -24,12 +24,10 @@ pub fn keyring(name: &CStr) -> Done {
 }
 
 /// Sets supplementary groups, group and user, in the order that keeps the right to do so.
-pub fn ids(uid: u32, gid: u32, groups: List<'_, u32>, no_setgroups: bool) -> Done {
+pub fn ids(uid: u32, gid: u32, groups: List<'_, u32>) -> Done {
     const PR_SET_KEEPCAPS: u32 = 8;
     sys::prctl(PR_SET_KEEPCAPS, 1, 0).at(Part::PrctlKeepcaps)?;
-    if !no_setgroups {
-        set_groups(groups)?;
-    }
+    set_groups(groups)?;
     sys::setresgid(gid).at(Part::Setresgid)?;
     sys::setresuid(uid).at(Part::Setresuid)?;
     sys::prctl(PR_SET_KEEPCAPS, 0, 0).at(Part::PrctlKeepcaps)?;

@@ -136,12 +136,9 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
         let _ = init.report(Kind::Failed, u16::MAX, malformed);
         return false;
     };
-    match perform(init, step) {
-        Err(why) if why.errno.0 != i32::from(step.may_fail) || step.may_fail == 0 => {
-            let _ = init.report(Kind::Failed, step.number, why);
-            return false;
-        }
-        _ => {}
+    if let Err(why) = perform(init, step) {
+        let _ = init.report(Kind::Failed, step.number, why);
+        return false;
     }
     // `start` listens for failures only.
     if init.header.trace && !init.gated {
@@ -211,7 +208,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Stdio { stdin, stdout, stderr, uid } => console::stdio(init, [stdin, stdout, stderr], uid),
         Op::Cwd { path, make } => root::change_directory(init, path, make),
         Op::Home { uid } => payload::home(init, uid),
-        Op::Ids { uid, gid, groups, no_setgroups } => credentials::ids(uid, gid, groups, no_setgroups),
+        Op::Ids { uid, gid, groups } => credentials::ids(uid, gid, groups),
         Op::Umask { mask } => { sys::umask(mask); Ok(()) }
         Op::Caps { bounding, effective, inheritable, permitted, ambient, last } => {
             credentials::capabilities(credentials::Sets { bounding, effective, inheritable, permitted, ambient }, last)

@@ -185,24 +185,19 @@ impl Plan {
             "the outer lane comes before the inner one"
         );
         self.code.outer += 1;
-        self.encode(Lane::Outer, origin.into(), op, 0);
+        self.encode(Lane::Outer, origin.into(), op);
     }
 
     /// Appends a step of the inner lane.
     pub fn inner(&mut self, origin: impl Into<Cow<'static, str>>, op: Op<'_>) {
         self.code.inner += 1;
-        self.encode(Lane::Inner, origin.into(), op, 0);
+        self.encode(Lane::Inner, origin.into(), op);
     }
 
-    fn encode(&mut self, lane: Lane, origin: Cow<'static, str>, op: Op<'_>, may_fail: u16) {
+    fn encode(&mut self, lane: Lane, origin: Cow<'static, str>, op: Op<'_>) {
         let at = self.code.bytes.len();
         let number = self.steps.len() as u16;
-        Encoded {
-            number,
-            may_fail,
-            op,
-        }
-        .put(&mut self.code);
+        Encoded { number, op }.put(&mut self.code);
         self.steps.push(Step {
             lane,
             origin,

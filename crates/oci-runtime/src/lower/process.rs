@@ -172,16 +172,8 @@ pub(super) fn identity(
         seccomp::install(plan, filter);
     }
     let groups = List::Items(&user.additional_gids);
-    let (uid, gid, no_setgroups) = (user.uid, user.gid, false);
-    plan.inner(
-        "/process/user",
-        Op::Ids {
-            uid,
-            gid,
-            groups,
-            no_setgroups,
-        },
-    );
+    let (uid, gid) = (user.uid, user.gid);
+    plan.inner("/process/user", Op::Ids { uid, gid, groups });
     caps(plan, process.capabilities.as_ref(), host);
     if process.no_new_privileges {
         plan.inner("/process/noNewPrivileges", Op::NoNewPrivs {});
