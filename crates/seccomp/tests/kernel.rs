@@ -68,11 +68,11 @@ fn arguments_and_numbers() {
             {"index": 0, "value": 4294967301, "op": "SCMP_CMP_GT"}]},
         {"names": ["getpgid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 103, "args": [
             {"index": 2, "value": 240, "valueTwo": 80, "op": "SCMP_CMP_MASKED_EQ"}]},
-        {"names": ["getsid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0}]}"#;
+        {"names": ["gettid"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0}]}"#;
     on_a_thread(|| {
         let profile: Profile = serde_json::from_str(JSON).unwrap();
         let own_group = call("getpgid", [0, 0, 0]);
-        assert!(call("getsid", [0, 0, 0]).unwrap() > 0);
+        assert!(call("gettid", [0, 0, 0]).unwrap() > 0);
         install(&compile(&profile, Arch::native().unwrap()).unwrap()).unwrap();
         let cases = [
             ([0, 0, 0], own_group),
@@ -88,7 +88,7 @@ fn arguments_and_numbers() {
             let said = |result: Result<i64, i32>| result.err().filter(|errno| *errno > 100);
             assert_eq!(said(found), said(expected), "{args:x?}");
         }
-        assert_eq!(call("getsid", [0, 0, 0]), Ok(0));
+        assert_eq!(call("gettid", [0, 0, 0]), Ok(0));
     });
 }
 
