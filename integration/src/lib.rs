@@ -11,6 +11,8 @@ pub mod bundle;
 pub mod canary;
 pub mod case;
 pub mod cgroup;
+#[cfg(test)]
+mod conformance;
 pub mod console;
 pub mod containerd;
 pub mod host;

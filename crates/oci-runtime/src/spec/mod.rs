@@ -14,6 +14,7 @@ mod id_mapping;
 mod linux;
 mod parse;
 mod process;
+mod properties;
 mod str;
 #[cfg(test)]
 mod tests;
@@ -33,4 +34,5 @@ pub use self::parse::{ParseError, parse, parse_as};
 pub use self::process::{
     Capabilities, ConsoleSize, ExecCpuAffinity, IoPriority, Process, Rlimit, Scheduler, User,
 };
+pub use self::properties::properties;
 pub use self::str::Str;
