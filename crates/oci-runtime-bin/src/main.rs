@@ -1,6 +1,8 @@
 //! The entry of `ocirun`, below Rust's own: what that prepares for programs of any kind is a measurable part of one that
 //! lives for a millisecond. What of it is needed, [`oci_runtime_bin::ocirun`] does.
-#![no_main]
+// Whoever asks for the tests of all programs finds none here, and not the program itself.
+#![cfg_attr(not(test), no_main)]
+#![cfg_attr(test, allow(unused_imports))]
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
@@ -8,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// What the C library calls (C standard, 5.1.2.2.1).
 // SAFETY: no other function of the program has this name.
+#[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let words = (1..usize::try_from(argc).unwrap_or(0)).map(|index| {
