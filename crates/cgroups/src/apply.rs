@@ -4,6 +4,7 @@ use crate::bpf;
 use crate::error::{Error, Result, errno_of};
 use crate::files::{read_number, write_once};
 use crate::limits::write::{Check, Limits, OnRefusal, Write};
+use crate::undo::{Former, take_back};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -12,18 +13,35 @@ use std::path::Path;
 ///
 /// It stops at the first error; what was written before stays. For a new cgroup the caller removes it then.
 pub fn apply(limits: &Limits) -> Result<()> {
-    for check in &limits.checks {
-        make(check)?;
-    }
+    limits.checks.iter().try_for_each(make)?;
+    carry_out(limits, &mut |_, _| ())
+}
+
+/// The same for a running cgroup, all or nothing: on an error the files written before get back what they held. An
+/// [`Error::Update`] says what was refused, and which files could not be given back their value, if any.
+pub fn update(limits: &Limits) -> Result<()> {
+    limits.checks.iter().try_for_each(make)?;
+    let mut formers = Vec::new();
+    let mut remember = |file: &Path, value: &str| formers.push(Former::of(file, value));
+    carry_out(limits, &mut remember).map_err(|cause| Error::Update {
+        cause: Box::new(cause),
+        left: take_back(formers),
+    })
+}
+
+/// `before` is told of every write that is about to be made.
+fn carry_out(limits: &Limits, before: &mut dyn FnMut(&Path, &str)) -> Result<()> {
     let mut open = None;
     let mut again = Vec::new();
     for write in &limits.writes {
+        before(&write.file, &write.value);
         match attempt(&mut open, &write.file, &write.value) {
             Ok(()) => {}
             Err(e) => match (&write.on_refusal, errno_of(&e)) {
                 (OnRefusal::RetryLast, libc::EINVAL) => again.push(write),
                 (OnRefusal::SkipIfMissing, libc::ENOENT) => {}
                 (OnRefusal::Instead { file, value }, libc::ENOENT) => {
+                    before(file, value);
                     attempt(&mut open, file, value).map_err(|e| refused(file, value, write, &e))?;
                 }
                 _ => return Err(refused(&write.file, &write.value, write, &e)),
@@ -34,10 +52,11 @@ pub fn apply(limits: &Limits) -> Result<()> {
         attempt(&mut open, &write.file, &write.value)
             .map_err(|e| refused(&write.file, &write.value, write, &e))?;
     }
-    if let Some(program) = &limits.device_program {
-        bpf::attach(program)?;
+    match &limits.device_program {
+        Some(program) if program.replaces => bpf::replace(program),
+        Some(program) => bpf::attach(program),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn make(check: &Check) -> Result<()> {

@@ -16,6 +16,9 @@ pub struct DeviceProgram {
     pub dir: PathBuf,
     /// In order; the last one that matches decides.
     pub rules: Vec<Rule>,
+    /// Whether it takes the place of the one that was attached before.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
 }
 
 /// One eBPF instruction, eight bytes in the byte order of the host.

@@ -90,6 +90,7 @@ fn instructions_have_the_kernels_form() {
     let program = DeviceProgram {
         dir: PathBuf::new(),
         rules: vec![],
+        replaces: false,
     };
     let code = program.code();
     assert_eq!(code.len(), 8 * 8);

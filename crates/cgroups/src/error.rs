@@ -85,6 +85,14 @@ pub enum Error {
         /// The errno.
         errno: i32,
     },
+    /// A change of several limits was refused half-way.
+    #[error("{cause}; {}", Left(left))]
+    Update {
+        /// What was refused.
+        cause: Box<Error>,
+        /// Files that have their new value and could not be given back the old one.
+        left: Vec<(PathBuf, String)>,
+    },
     /// A system call on a cgroup directory or file failed.
     #[error("{call} {path:?}: {}", Name(*errno))]
     Io {
@@ -162,6 +170,7 @@ impl Error {
             | Error::Busy { .. }
             | Error::Timeout { .. } => ErrorKind::Busy,
             Error::Format { .. } => ErrorKind::Kernel,
+            Error::Update { cause, .. } => cause.kind(),
             Error::Write { errno, .. } | Error::Io { errno, .. } => match *errno {
                 libc::EPERM | libc::EACCES | libc::EROFS => ErrorKind::Permission,
                 libc::ENOENT | libc::ENODEV => ErrorKind::NotFound,
@@ -177,6 +186,7 @@ impl Error {
             Error::Write { errno, .. } | Error::Io { errno, .. } | Error::Busy { errno, .. } => {
                 Some(*errno)
             }
+            Error::Update { cause, .. } => cause.errno(),
             _ => None,
         }
     }
@@ -189,6 +199,7 @@ impl Error {
             | Error::Controller { pointer, .. }
             | Error::Usage { pointer, .. } => Some(pointer),
             Error::Write { pointer, .. } if !pointer.is_empty() => Some(pointer),
+            Error::Update { cause, .. } => cause.pointer(),
             _ => None,
         }
     }
@@ -265,5 +276,20 @@ impl fmt::Display for Occupied<'_> {
             [] => f.write_str("is frozen"),
             pids => write!(f, "is not empty: processes {pids:?}"),
         }
+    }
+}
+
+struct Left<'a>(&'a [(PathBuf, String)]);
+
+impl fmt::Display for Left<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no limit was changed");
+        }
+        f.write_str("these were changed before and stay so:")?;
+        for (file, value) in self.0 {
+            write!(f, " {value:?} in {file:?}")?;
+        }
+        Ok(())
     }
 }

@@ -54,7 +54,7 @@
 //!   leaving it out weakens nothing that any kernel of today would enforce in that mode.
 //! - [`writes`] always limits devices, to [`DEFAULT_DEVICES`] and the configuration's rules; nodes that a container is given
 //!   in `linux.devices` have to be among the rules. Where the caller may not limit devices (in a user namespace), it
-//!   can use [`writes_for_update`], which leaves them out.
+//!   can use [`writes_for_update`], which touches nothing that is not given.
 //! - Only [`freeze`], [`kill_all`] and [`remove`] wait, and each at most two seconds for the kernel.
 
 mod apply;
@@ -70,14 +70,16 @@ mod paths;
 mod processes;
 mod resources;
 mod tree;
+mod undo;
 mod walk;
 
-pub use apply::apply;
+pub use apply::{apply, update};
 pub use device_program::DeviceProgram;
 pub use device_rule::{Kind, MKNOD, READ, Rule, WRITE};
 pub use error::{Error, ErrorKind, Result};
 pub use freezer::{freeze, is_frozen, kill_all, thaw};
 pub use layout::{Hierarchy, Layout, Mode};
+pub use limits::present::Present;
 pub use limits::write::{Check, Limits, OnRefusal, Origin, Warning, Write};
 pub use limits::{DEFAULT_DEVICES, io_weight, weight_from_shares, writes, writes_for_update};
 pub use paths::{Paths, resolve};

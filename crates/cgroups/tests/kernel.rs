@@ -89,6 +89,11 @@ impl Drop for Cgroup {
     }
 }
 
+fn for_update(resources: &Resources, layout: &Layout, paths: &Paths) -> Result<Limits> {
+    let present = Present::read(resources, paths)?;
+    writes_for_update(resources, layout, paths, &present)
+}
+
 fn read(file: &Path) -> String {
     fs::read_to_string(file)
         .unwrap_or_else(|e| panic!("{}: {e}", file.display()))
@@ -210,7 +215,7 @@ fn limits_are_what_the_files_say() {
         r#"{"memory":{"limit":-1}}"#,
     ] {
         let resources: Resources = serde_json::from_str(json).expect("resources");
-        let limits = writes_for_update(&resources, &layout, &cgroup.paths).expect("limits");
+        let limits = for_update(&resources, &layout, &cgroup.paths).expect("limits");
         apply(&limits).unwrap_or_else(|e| panic!("{json}: {e}"));
     }
 }
@@ -247,7 +252,7 @@ fn memory_and_swap_change_together_both_ways() {
             }),
             ..Resources::default()
         };
-        let limits = writes_for_update(&resources, &layout, &cgroup.paths).expect("limits");
+        let limits = for_update(&resources, &layout, &cgroup.paths).expect("limits");
         apply(&limits).unwrap_or_else(|e| panic!("{limit} {swap}: {e}"));
         if limit > 0 {
             assert_eq!(read(&dir.join("memory.limit_in_bytes")), limit.to_string());
@@ -268,7 +273,7 @@ fn a_refused_value_names_file_value_errno_and_setting() {
     }
     let (cgroup, _created) = Cgroup::new(&layout);
     let resources: Resources = serde_json::from_str(r#"{"cpu":{"period":1}}"#).expect("resources");
-    let Ok(limits) = writes_for_update(&resources, &layout, &cgroup.paths) else {
+    let Ok(limits) = for_update(&resources, &layout, &cgroup.paths) else {
         eprintln!("skipped: no controller cpu");
         return;
     };
@@ -283,6 +288,124 @@ fn a_refused_value_names_file_value_errno_and_setting() {
         "linux.resources/cpu/period",
     ] {
         assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn an_update_that_is_refused_half_way_is_taken_back() {
+    let Some(layout) = host() else { return };
+    if layout.mode == Mode::V2 {
+        eprintln!("skipped: would hand down controllers of the host");
+        return;
+    }
+    let (cgroup, _created) = Cgroup::new(&layout);
+    let json = r#"{"memory":{"limit":67108864},"cpu":{"quota":50000,"period":1}}"#;
+    let resources: Resources = serde_json::from_str(json).expect("resources");
+    let Ok(limits) = for_update(&resources, &layout, &cgroup.paths) else {
+        eprintln!("skipped: no controller memory or cpu");
+        return;
+    };
+    let value = |controller, file| {
+        let dir = cgroup.paths.dir(controller).expect(controller);
+        read(&dir.join(file))
+    };
+    let before = value("memory", "memory.limit_in_bytes");
+    let error = update(&limits).expect_err("a period of 1 us");
+    assert_eq!(
+        (error.errno(), error.pointer()),
+        (Some(22), Some("/cpu/period"))
+    );
+    assert!(
+        error.to_string().ends_with("no limit was changed"),
+        "{error}"
+    );
+    assert_eq!(value("memory", "memory.limit_in_bytes"), before);
+    assert_eq!(value("cpu", "cpu.cfs_quota_us"), "-1");
+    assert_eq!(value("cpu", "cpu.cfs_period_us"), "100000");
+}
+
+#[test]
+fn a_v1_device_list_is_changed_entry_by_entry() {
+    let Some(layout) = host() else { return };
+    let (cgroup, _created) = match layout.mode {
+        Mode::V2 => return eprintln!("skipped: would hand down controllers of the host"),
+        _ => Cgroup::new(&layout),
+    };
+    let Some(dir) = cgroup.paths.dir("devices") else {
+        eprintln!("skipped: no v1 controller devices");
+        return;
+    };
+    let list = || {
+        let mut lines: Vec<String> = read(&dir.join("devices.list"))
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines
+    };
+    let rules = |rule: &str| -> Resources {
+        let json = format!(r#"{{"devices":[{{"allow":false,"access":"rwm"}}{rule}]}}"#);
+        serde_json::from_str(&json).expect("resources")
+    };
+    let fuse = rules(r#",{"allow":true,"type":"c","major":10,"minor":229,"access":"rw"}"#);
+    let loop0 = rules(r#",{"allow":true,"type":"b","major":7,"minor":0,"access":"r"}"#);
+    for (resources, writes) in [
+        (&fuse, None),
+        (&fuse, Some(0)),
+        (&loop0, Some(2)),
+        (&fuse, Some(2)),
+    ] {
+        let limits = for_update(resources, &layout, &cgroup.paths).expect("limits");
+        if let Some(expected) = writes {
+            assert_eq!(limits.writes.len(), expected, "{:?}", limits.writes);
+        }
+        update(&limits).expect("update");
+        // What a new cgroup would have been given.
+        let (fresh, _created) = Cgroup::new(&layout);
+        apply(&writes_of(resources, &layout, &fresh.paths)).expect("apply");
+        let file = fresh
+            .paths
+            .dir("devices")
+            .expect("devices")
+            .join("devices.list");
+        let mut expected: Vec<String> = read(&file).lines().map(str::to_owned).collect();
+        expected.sort();
+        assert_eq!(list(), expected);
+    }
+    // From a list of what is allowed to one of what is denied there is only the long way.
+    let all = rules(r#",{"allow":true,"access":"rwm"}"#);
+    update(&for_update(&all, &layout, &cgroup.paths).expect("limits")).expect("update");
+    assert_eq!(list(), ["a *:* rwm"]);
+    update(&for_update(&fuse, &layout, &cgroup.paths).expect("limits")).expect("update");
+    assert!(list().contains(&"c 10:229 rwm".to_owned()), "{:?}", list());
+}
+
+fn writes_of(resources: &Resources, layout: &Layout, paths: &Paths) -> Limits {
+    writes(resources, layout, paths).expect("limits")
+}
+
+#[test]
+fn a_device_program_is_replaced_by_the_next_one() {
+    let Some(layout) = v2_alone() else { return };
+    let (cgroup, _created) = Cgroup::new(&layout);
+    let rule = |access: &str| -> Resources {
+        let json = format!(
+            r#"{{"devices":[{{"allow":true,"type":"c","major":1,"minor":11,"access":"{access}"}}]}}"#
+        );
+        serde_json::from_str(&json).expect("resources")
+    };
+    let procs = cgroup.paths.unified().expect("v2").join("cgroup.procs");
+    let opens = |open: &str| {
+        let script = format!("echo $$ > {} && : {open} /dev/kmsg", procs.display());
+        let output = Command::new("sh").args(["-c", &script]).output();
+        output.expect("sh").status.success()
+    };
+    apply(&writes(&rule("r"), &layout, &cgroup.paths).expect("limits")).expect("apply");
+    assert!(opens("<") && !opens(">"));
+    for (access, read, write) in [("w", false, true), ("rw", true, true), ("m", false, false)] {
+        let limits = for_update(&rule(access), &layout, &cgroup.paths).expect("limits");
+        update(&limits).expect("update");
+        assert_eq!((opens("<"), opens(">")), (read, write), "{access}");
     }
 }
 

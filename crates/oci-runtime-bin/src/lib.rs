@@ -27,6 +27,7 @@ mod report;
 mod root;
 mod run;
 mod signals;
+mod size;
 mod spec;
 mod start;
 mod state;
@@ -34,6 +35,7 @@ mod stdout;
 mod sys;
 mod table;
 mod terminal;
+mod update;
 mod user;
 
 use std::ffi::OsString;

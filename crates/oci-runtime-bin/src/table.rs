@@ -7,7 +7,9 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::flag::{Flag, Role};
-use crate::{create, delete, exec, features, kill, list, pause, plan, ps, run, spec, start, state};
+use crate::{
+    create, delete, exec, features, kill, list, pause, plan, ps, run, spec, start, state, update,
+};
 
 /// Carries out a verb; answers the exit status.
 pub(crate) type Run = fn(&Call) -> Result<u8, Failure>;
@@ -244,6 +246,65 @@ const LIST: &[Flag] = &[FORMAT, switch("quiet", "q", "ids only")];
 
 const PS: &[Flag] = &[FORMAT];
 
+const UPDATE: &[Flag] = &[
+    value(
+        "resources",
+        "r",
+        "FILE",
+        "take the limits from FILE, JSON as linux.resources; - is standard input; flags go before it",
+    ),
+    value("blkio-weight", "", "N", "weight of block I/O, 10 to 1000"),
+    value(
+        "cpu-period",
+        "",
+        "US",
+        "length of a period, in microseconds",
+    ),
+    value(
+        "cpu-quota",
+        "",
+        "US",
+        "CPU time in a period; -1 is no limit",
+    ),
+    value("cpu-burst", "", "US", "CPU time that can be saved up"),
+    value("cpu-share", "", "N", "weight of CPU time, 2 to 262144"),
+    value(
+        "cpu-rt-period",
+        "",
+        "US",
+        "length of a real-time period, in microseconds",
+    ),
+    value("cpu-rt-runtime", "", "US", "real-time CPU time in a period"),
+    value("cpuset-cpus", "", "LIST", "CPUs, like 0-3,7"),
+    value("cpuset-mems", "", "LIST", "memory nodes"),
+    value("cpu-idle", "", "0|1", "1 for the idle policy"),
+    value("memory", "", "SIZE", "memory, like 512m; -1 is no limit"),
+    value("memory-reservation", "", "SIZE", "soft limit of memory"),
+    value(
+        "memory-swap",
+        "",
+        "SIZE",
+        "memory and swap together; -1 is no limit",
+    ),
+    value("pids-limit", "", "N", "number of tasks; -1 is no limit"),
+    role(
+        Role::NotYet,
+        value("l3-cache-schema", "", "SCHEMA", "Intel RDT cache schema"),
+    ),
+    role(
+        Role::NotYet,
+        value("mem-bw-schema", "", "SCHEMA", "Intel RDT bandwidth schema"),
+    ),
+    role(
+        Role::Hidden,
+        value("kernel-memory", "", "SIZE", "without effect"),
+    ),
+    role(
+        Role::Hidden,
+        value("kernel-memory-tcp", "", "SIZE", "without effect"),
+    ),
+];
+
 const SPEC: &[Flag] = &[
     BUNDLE,
     role(
@@ -416,7 +477,14 @@ pub(crate) const VERBS: &[Verb] = &[
         )
     },
     unbuilt("events", "print statistics and events of a container"),
-    unbuilt("update", "change the limits of a container"),
+    verb(
+        "update",
+        "ID",
+        (1, 1),
+        UPDATE,
+        update::update,
+        "change the limits of a container; what is not given stays",
+    ),
     unbuilt("checkpoint", "write a running container to disk"),
     unbuilt("restore", "make a container from a checkpoint"),
     verb(

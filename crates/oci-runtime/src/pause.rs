@@ -3,14 +3,14 @@
 use log::warn;
 
 use crate::error::{Cause, Result};
-use crate::state::{State, StateDirectory, StateRoot, Status};
+use crate::state::{State, StateRoot, Status};
 
 /// Freezes every process of a container.
 ///
 /// # Errors
 /// The container does not run, or cannot be frozen; then it is thawed again.
 pub fn pause(root: &StateRoot, id: &str) -> Result<()> {
-    let (directory, state) = locked(root, id)?;
+    let (directory, state) = root.locked(id)?;
     match state.status(&directory)? {
         Status::Created | Status::Running | Status::Paused => {}
         status @ (Status::Stopped | Status::Creating) => {
@@ -35,7 +35,7 @@ pub fn pause(root: &StateRoot, id: &str) -> Result<()> {
 /// # Errors
 /// The container is not paused.
 pub fn resume(root: &StateRoot, id: &str) -> Result<()> {
-    let (directory, state) = locked(root, id)?;
+    let (directory, state) = root.locked(id)?;
     match state.status(&directory)? {
         Status::Paused => Ok(oci_runtime_cgroups::thaw(&state.cgroup_paths)?),
         status => {
@@ -58,13 +58,4 @@ pub fn processes(root: &StateRoot, id: &str) -> Result<Vec<i32>> {
     pids.sort_unstable();
     pids.dedup();
     Ok(pids)
-}
-
-fn locked(root: &StateRoot, id: &str) -> Result<(StateDirectory, State)> {
-    let mut directory = root.open(id)?;
-    directory.lock()?;
-    let state = directory
-        .load()?
-        .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
-    Ok((directory, state))
 }

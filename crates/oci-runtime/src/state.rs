@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use oci_runtime_cgroups::Paths;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Described, Result};
+use crate::error::{Cause, Described, Result};
 use crate::hooks::{Hook, HookState};
 
 pub(crate) use directory::StateDirectory;
@@ -120,6 +120,18 @@ pub struct Container {
 
 fn status<S: serde::Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(status.as_str())
+}
+
+impl StateRoot {
+    /// A container that exists, with its directory locked.
+    pub(crate) fn locked(&self, id: &str) -> Result<(StateDirectory, State)> {
+        let mut directory = self.open(id)?;
+        directory.lock()?;
+        let state = directory
+            .load()?
+            .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+        Ok((directory, state))
+    }
 }
 
 impl State {

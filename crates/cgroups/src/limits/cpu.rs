@@ -138,11 +138,17 @@ fn v2(lowering: &mut Lowering<'_>, dir: &Path, cpu: &Cpu) -> Result<()> {
         lowering.push_or(dir, "cpu.max.burst", burst, "/cpu/burst", order);
     }
     if cpu.quota.is_some() || cpu.period.is_some() {
-        let quota = match cpu.quota {
+        let present = lowering.present.and_then(|present| present.cpu_quota);
+        let quota = match cpu.quota.or(present) {
             Some(quota) if quota > 0 => quota.to_string(),
             _ => "max".to_owned(),
         };
-        let value = format!("{quota} {}", cpu.period.unwrap_or(DEFAULT_PERIOD));
+        let value = match (cpu.period, lowering.present) {
+            (Some(period), _) => format!("{quota} {period}"),
+            // One word alone leaves the period as it is.
+            (None, Some(_)) => quota,
+            (None, None) => format!("{quota} {DEFAULT_PERIOD}"),
+        };
         let pointer = match cpu.quota {
             Some(_) => "/cpu/quota",
             None => "/cpu/period",

@@ -58,8 +58,46 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, configured: &[DeviceRule]) -> R
     lowering.limits.device_program = Some(DeviceProgram {
         dir: dir.to_path_buf(),
         rules: rules.into_iter().map(|(rule, _)| rule).collect(),
+        replaces: lowering.present.is_some(),
     });
     Ok(())
+}
+
+/// The same for a running cgroup. On v1 no device that stays allowed is refused in between: entries that are missing come
+/// first, then those go that are too many. Only between a list of what is allowed and one of what is denied there is no such way.
+pub(super) fn lower_update(lowering: &mut Lowering<'_>, configured: &[DeviceRule]) -> Result<()> {
+    let present = lowering.present.and_then(|p| p.devices.as_deref());
+    let (Some(dir), Some(present)) = (lowering.v1_dir("devices"), present) else {
+        return lower(lowering, configured);
+    };
+    let rules = effective(configured)?;
+    let default = rules.first().is_some_and(|(rule, _)| rule.allow);
+    if default || present.iter().any(|rule| rule.kind == Kind::All) {
+        return lower_v1(lowering, dir, &rules);
+    }
+    let wanted = exceptions(false, rules.get(1..).unwrap_or_default())?;
+    let access_in = |list: &mut dyn Iterator<Item = &Rule>, rule: &Rule| {
+        let same = list.filter(|other| other.same_devices(rule));
+        same.fold(0, |bits, other| bits | other.access)
+    };
+    for (rule, origin) in &wanted {
+        let missing = rule.access & !access_in(&mut present.iter(), rule);
+        if missing != 0 {
+            let rule = with_access(rule, missing);
+            lowering.push(dir, "devices.allow", rule, origin.clone());
+        }
+    }
+    for rule in present {
+        let excess = rule.access & !access_in(&mut wanted.iter().map(|(rule, _)| rule), rule);
+        if excess != 0 {
+            lowering.push(dir, "devices.deny", with_access(rule, excess), "/devices");
+        }
+    }
+    Ok(())
+}
+
+fn with_access(rule: &Rule, access: u8) -> Rule {
+    Rule { access, ..*rule }
 }
 
 /// All rules that count, each with its origin: the first one matches everything.

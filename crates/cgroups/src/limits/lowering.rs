@@ -1,5 +1,6 @@
 //! The list of limits under construction: where each controller takes its settings, and what was written so far.
 
+use super::present::Present;
 use super::write::{Limits, OnRefusal, Origin, Warning, Write};
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Mode};
@@ -17,6 +18,8 @@ pub(super) enum Home<'a> {
 pub(super) struct Lowering<'a> {
     layout: &'a Layout,
     paths: &'a Paths,
+    /// What a running cgroup has; a new one has nothing yet.
+    pub(super) present: Option<&'a Present>,
     pub(super) limits: Limits,
     enabled: Vec<&'static str>,
 }
@@ -26,6 +29,7 @@ impl<'a> Lowering<'a> {
         Lowering {
             layout,
             paths,
+            present: None,
             limits: Limits::default(),
             enabled: Vec::new(),
         }

@@ -8,7 +8,7 @@ use crate::resources::Memory;
 use std::path::Path;
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, memory: &Memory) -> Result<()> {
-    let memory = &checked(memory)?;
+    let memory = &checked(lowering, memory)?;
     warn_about_kernel_memory(lowering, memory);
     let Some(origin) = first_setting(memory) else {
         return Ok(());
@@ -20,7 +20,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, memory: &Memory) -> Result<()> 
 }
 
 /// The settings with zeros dropped, or what is wrong with them.
-fn checked(memory: &Memory) -> Result<Memory> {
+fn checked(lowering: &Lowering<'_>, memory: &Memory) -> Result<Memory> {
     let mut memory = memory.clone();
     for (value, pointer) in [
         (&mut memory.limit, "/memory/limit"),
@@ -32,8 +32,11 @@ fn checked(memory: &Memory) -> Result<Memory> {
             return Err(Error::invalid(pointer, bytes, "a size is -1 or positive"));
         }
     }
+    // v1 takes the limit of both alone where there is a limit of memory already, and judges by itself.
+    let judged_by_kernel = lowering.present.is_some() && lowering.v1_dir("memory").is_some();
     if let Some(swap) = memory.swap.filter(|s| *s > 0) {
-        match memory.limit {
+        match effective_limit(lowering, &memory) {
+            None if judged_by_kernel => {}
             None | Some(-1) => {
                 let reason = "a limit of memory and swap needs a limit of memory";
                 return Err(Error::invalid("/memory/swap", swap, reason));
@@ -54,6 +57,12 @@ fn checked(memory: &Memory) -> Result<Memory> {
         return Err(Error::invalid("/memory/swappiness", value, reason));
     }
     Ok(memory)
+}
+
+/// The limit of memory: the one asked for, else the one that a running cgroup has.
+fn effective_limit(lowering: &Lowering<'_>, memory: &Memory) -> Option<i64> {
+    let present = || lowering.present.and_then(|present| present.memory_max);
+    memory.limit.or_else(present)
 }
 
 /// The pointer of one setting that needs the controller.
@@ -123,7 +132,7 @@ fn v2(lowering: &mut Lowering<'_>, dir: &Path, memory: &Memory) -> Result<()> {
     if let Some(swap) = memory.swap {
         let alone = match swap {
             -1 => -1,
-            both => both - memory.limit.unwrap_or(0),
+            both => both - effective_limit(lowering, memory).unwrap_or(0),
         };
         // A kernel without swap has no such file, and then no swap to allow or forbid.
         let missing = match alone {

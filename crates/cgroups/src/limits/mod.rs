@@ -10,6 +10,7 @@ mod devices;
 mod io;
 mod lowering;
 mod memory;
+pub(crate) mod present;
 mod rest;
 pub(crate) mod write;
 
@@ -18,6 +19,7 @@ use crate::layout::Layout;
 use crate::paths::Paths;
 use crate::resources::Resources;
 use lowering::Lowering;
+use present::Present;
 use write::Limits;
 
 pub use cpu::weight_from_shares;
@@ -36,9 +38,19 @@ pub fn writes(resources: &Resources, layout: &Layout, paths: &Paths) -> Result<L
     Ok(lowering.limits)
 }
 
-/// The limits to change of a running cgroup: all of `resources` but the devices, which stay as they are.
-pub fn writes_for_update(resources: &Resources, layout: &Layout, paths: &Paths) -> Result<Limits> {
+/// The limits to change of a running cgroup: what `resources` has and nothing else. `devices`, where they are given, take
+/// the place of all rules that were there before; [`DEFAULT_DEVICES`] are added to them again.
+pub fn writes_for_update(
+    resources: &Resources,
+    layout: &Layout,
+    paths: &Paths,
+    present: &Present,
+) -> Result<Limits> {
     let mut lowering = Lowering::new(layout, paths);
+    lowering.present = Some(present);
+    if let Some(rules) = &resources.devices {
+        devices::lower_update(&mut lowering, rules)?;
+    }
     all_but_devices(&mut lowering, resources)?;
     Ok(lowering.limits)
 }

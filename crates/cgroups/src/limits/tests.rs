@@ -33,7 +33,9 @@ fn lower(mode: Mode, json: &str) -> Result<Limits> {
     let layout = layout(mode);
     let resources: Resources = serde_json::from_str(json).expect("resources");
     let paths = crate::resolve(&layout, Some("/c/x"), "x").expect("paths");
-    writes_for_update(&resources, &layout, &paths)
+    let mut lowering = Lowering::new(&layout, &paths);
+    all_but_devices(&mut lowering, &resources)?;
+    Ok(lowering.limits)
 }
 
 /// Every write as `file=value`, files without their directory.
@@ -390,5 +392,71 @@ proptest! {
         let weight = weight_from_shares(shares);
         prop_assert!((1..=10_000).contains(&weight));
         prop_assert!(weight <= weight_from_shares(shares + 1));
+    }
+}
+
+/// What is written where only one of a pair is given, and the other is what the cgroup has.
+#[test]
+fn an_update_touches_only_what_is_given() {
+    let present = Present {
+        memory_max: Some(1000),
+        cpu_quota: Some(5000),
+        devices: None,
+    };
+    for (json, v1, v2) in [
+        (r#"{"cpu":{"quota":7}}"#, "cpu.cfs_quota_us=7", "cpu.max=7"),
+        (
+            r#"{"cpu":{"quota":-1}}"#,
+            "cpu.cfs_quota_us=-1",
+            "cpu.max=max",
+        ),
+        (
+            r#"{"cpu":{"period":9}}"#,
+            "cpu.cfs_period_us=9",
+            "cpu.max=5000 9",
+        ),
+        (
+            r#"{"memory":{"limit":7}}"#,
+            "memory.limit_in_bytes=7",
+            "memory.max=7",
+        ),
+        (
+            r#"{"memory":{"swap":1500}}"#,
+            "memory.memsw.limit_in_bytes=1500",
+            "memory.swap.max=500",
+        ),
+        (r#"{"pids":{"limit":-1}}"#, "pids.max=max", "pids.max=max"),
+    ] {
+        for (mode, expected) in [(Mode::V1, v1), (Mode::V2, v2)] {
+            let present = match mode {
+                Mode::V2 => present.clone(),
+                _ => Present::default(),
+            };
+            let layout = layout(mode);
+            let resources: Resources = serde_json::from_str(json).expect("resources");
+            let paths = crate::resolve(&layout, Some("/c/x"), "x").expect("paths");
+            let limits = writes_for_update(&resources, &layout, &paths, &present).expect(json);
+            let line = |w: &Write| {
+                let file = w.file.file_name().expect("a file").to_string_lossy();
+                format!("{file}={}", w.value)
+            };
+            let lines: Vec<_> = limits.writes.iter().map(line).collect();
+            assert_eq!(lines, [expected], "{mode:?} {json}");
+            assert_eq!(limits.device_program, None);
+        }
+    }
+    // Without a limit of memory there is nothing to take from the sum.
+    let layout = layout(Mode::V2);
+    let paths = crate::resolve(&layout, Some("/c/x"), "x").expect("paths");
+    let resources = serde_json::from_str(r#"{"memory":{"swap":1500}}"#).expect("resources");
+    for memory_max in [None, Some(-1), Some(1501)] {
+        let present = Present {
+            memory_max,
+            ..Present::default()
+        };
+        let limits = writes_for_update(&resources, &layout, &paths, &present);
+        let pointer = limits.map_err(|e| e.pointer().map(str::to_owned));
+        let expected = Err(Some("/memory/swap".to_owned()));
+        assert_eq!(pointer, expected, "{memory_max:?}");
     }
 }

@@ -241,7 +241,15 @@ impl StateDirectory {
         write_new(&self.path.join(CONFIG), bytes)
     }
 
-    /// The configuration that the container was created with.
+    /// Keeps another configuration instead. There is one at every moment.
+    pub(crate) fn replace_config(&self, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(CONFIG);
+        let new = self.path.join(NEW_CONFIG);
+        write_new(&new, bytes)?;
+        fs::rename(&new, &path).map_err(|error| Error::file("replace", &path, error))
+    }
+
+    /// The configuration that the container was created with, and what was changed of it since.
     pub(crate) fn load_config(&self) -> Result<Vec<u8>> {
         let path = self.path.join(CONFIG);
         fs::read(&path).map_err(|error| Error::file("read", &path, error))
@@ -333,7 +341,7 @@ impl StateDirectory {
 
     /// Removes the directory with the files that we put there, and nothing else: never what somebody mounted there.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [GATE, GATE_REPORT, CONFIG, ".state.json", STATE] {
+        for name in [GATE, GATE_REPORT, NEW_CONFIG, CONFIG, ".state.json", STATE] {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -353,6 +361,7 @@ impl StateDirectory {
 
 const STATE: &str = "state.json";
 const CONFIG: &str = "config.json";
+const NEW_CONFIG: &str = ".config.json";
 const GATE: &str = "exec.fifo";
 const GATE_REPORT: &str = "report.fifo";
 

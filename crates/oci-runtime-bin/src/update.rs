@@ -1,0 +1,125 @@
+//! `update`: other limits for a running container, from flags or from a file.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::str::FromStr;
+
+use oci_runtime::cgroups::{BlockIo, Cpu, Memory, Pids, Resources};
+use oci_runtime::spec::parse_as;
+
+use crate::arguments::{Arguments, string};
+use crate::call::Call;
+use crate::failure::{Failure, Misuse};
+use crate::size;
+
+/// `update [--resources FILE] [--memory SIZE] ... ID`. What a flag says goes before what the file says.
+pub(crate) fn update(call: &Call) -> Result<u8, Failure> {
+    let arguments = &call.arguments;
+    let mut resources = match arguments.text("resources") {
+        Some(path) => read(Path::new(path))?,
+        None => Resources::default(),
+    };
+    for (name, set) in FLAGS {
+        if let Some(value) = arguments.text(name) {
+            let value = string(name, value)?;
+            set(&mut resources, &value).map_err(|reason| Misuse::BadValue {
+                flag: name,
+                value,
+                reason,
+            })?;
+        }
+    }
+    warn_about_kernel_memory(arguments);
+    oci_runtime::update(&call.root, &arguments.id(), &resources)?;
+    Ok(0)
+}
+
+/// The JSON of `linux.resources`; `-` is standard input.
+fn read(path: &Path) -> Result<Resources, Failure> {
+    let fail = |source| Failure::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().read_to_end(&mut bytes).map_err(fail)?;
+    } else {
+        bytes = std::fs::read(path).map_err(fail)?;
+    }
+    parse_as(&bytes).map_err(|source| Failure::Parse {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+type Set = fn(&mut Resources, &str) -> Result<(), &'static str>;
+
+/// What each flag sets.
+const FLAGS: &[(&'static str, Set)] = &[
+    ("blkio-weight", |r, text| {
+        number(&mut block_io(r).weight, text)
+    }),
+    ("cpu-period", |r, text| number(&mut cpu(r).period, text)),
+    ("cpu-quota", |r, text| number(&mut cpu(r).quota, text)),
+    ("cpu-burst", |r, text| number(&mut cpu(r).burst, text)),
+    ("cpu-share", |r, text| number(&mut cpu(r).shares, text)),
+    ("cpu-rt-period", |r, text| {
+        number(&mut cpu(r).realtime_period, text)
+    }),
+    ("cpu-rt-runtime", |r, text| {
+        number(&mut cpu(r).realtime_runtime, text)
+    }),
+    ("cpuset-cpus", |r, text| list(&mut cpu(r).cpus, text)),
+    ("cpuset-mems", |r, text| list(&mut cpu(r).mems, text)),
+    ("cpu-idle", |r, text| number(&mut cpu(r).idle, text)),
+    ("memory", |r, text| size(&mut memory(r).limit, text)),
+    ("memory-reservation", |r, text| {
+        size(&mut memory(r).reservation, text)
+    }),
+    ("memory-swap", |r, text| size(&mut memory(r).swap, text)),
+    ("pids-limit", |r, text| number(&mut pids(r).limit, text)),
+];
+
+fn block_io(resources: &mut Resources) -> &mut BlockIo {
+    resources.block_io.get_or_insert_default()
+}
+
+fn cpu(resources: &mut Resources) -> &mut Cpu {
+    resources.cpu.get_or_insert_default()
+}
+
+fn memory(resources: &mut Resources) -> &mut Memory {
+    resources.memory.get_or_insert_default()
+}
+
+fn pids(resources: &mut Resources) -> &mut Pids {
+    resources.pids.get_or_insert_default()
+}
+
+fn number<T: FromStr>(place: &mut Option<T>, text: &str) -> Result<(), &'static str> {
+    let number = text
+        .parse()
+        .map_err(|_| "it is no number that this can be")?;
+    *place = Some(number);
+    Ok(())
+}
+
+fn size(place: &mut Option<i64>, text: &str) -> Result<(), &'static str> {
+    *place = Some(size::parse(text)?);
+    Ok(())
+}
+
+fn list(place: &mut Option<String>, text: &str) -> Result<(), &'static str> {
+    *place = Some(text.to_owned());
+    Ok(())
+}
+
+/// The kernel has no such limit any more; engines still pass the flags.
+fn warn_about_kernel_memory(arguments: &Arguments) {
+    for flag in ["kernel-memory", "kernel-memory-tcp"] {
+        if arguments.text(flag).is_some() {
+            log::warn!("--{flag}: the kernel has no separate limit of kernel memory any more");
+        }
+    }
+}
