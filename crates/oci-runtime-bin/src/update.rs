@@ -56,7 +56,7 @@ fn read(path: &Path) -> Result<Resources, Failure> {
 type Set = fn(&mut Resources, &str) -> Result<(), &'static str>;
 
 /// What each flag sets.
-const FLAGS: &[(&'static str, Set)] = &[
+const FLAGS: &[(&str, Set)] = &[
     ("blkio-weight", |r, text| {
         number(&mut block_io(r).weight, text)
     }),
