@@ -5,7 +5,7 @@
 //! package's build script; [`ELF`] is the result, ready to be put into a sealed memfd.
 //!
 //! **The contract** is three modules that the program and the library share: [`op`], what can be done; [`wire`], how a plan is
-//! encoded; [`report`], what comes back. There is one socket between the two sides and nothing else:
+//! encoded; [`report`], what comes back, with a [`finding`] where one helps. There is one socket between the two sides and nothing else:
 //!
 //! | message | from | to | meaning |
 //! |---|---|---|---|
@@ -16,6 +16,7 @@
 //!
 //! A failed step is a report of kind `Failed` at any time, and the end of the program.
 
+pub mod finding;
 pub mod op;
 pub mod report;
 pub mod show;

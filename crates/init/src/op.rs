@@ -364,6 +364,8 @@ ops! {
         name: &'a CStr,
         /// Value of PATH in the payload's environment.
         search: &'a CStr,
+        /// Whether a failure may be looked into: no filter forbids it.
+        explain: bool,
     }
     /// Tells the parent that all is set up.
     Ready = 47 {}
@@ -382,6 +384,8 @@ ops! {
         args: List<'a, &'a CStr>,
         /// Environment.
         env: List<'a, &'a CStr>,
+        /// Whether a failure may be looked into: no filter forbids it.
+        explain: bool,
     }
 }
 

@@ -2,9 +2,14 @@
 //!
 //! A failure is numbers only: the step of the plan, the part of the step (which system call, see [`Part`]) and the
 //! errno. The parent holds the plan, so it can say everything else: the step's arguments and where in config.json it came from.
+//! What only `init` can see, because it stands in the container, follows as a [`Finding`].
 
-/// Size of an encoded [`Report`] in bytes.
+pub use crate::finding::{Finding, Found};
+
+/// Size of an encoded [`Report`] without a finding, in bytes.
 pub const SIZE: usize = 24;
+/// The most bytes that an encoded [`Report`] has.
+pub const MAX_SIZE: usize = SIZE + Finding::MAX_TEXT;
 
 /// One message from `init`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct Report {
     pub errno: i32,
     /// For [`Kind::Traced`] the time of `CLOCK_MONOTONIC` in nanoseconds; for a failed read-back what was found.
     pub value: u64,
+    /// What was found out about a failure.
+    pub finding: Option<Finding>,
 }
 
 /// The kinds of message.
@@ -40,21 +47,34 @@ pub enum Kind {
 }
 
 impl Report {
-    /// The message's bytes.
-    pub fn encode(&self) -> [u8; SIZE] {
-        let mut bytes = [0; SIZE];
-        bytes[0] = self.kind as u8;
-        bytes[2..4].copy_from_slice(&self.step.to_le_bytes());
-        bytes[4..6].copy_from_slice(&(self.part as u16).to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.errno.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.value.to_le_bytes());
-        bytes
+    /// The message's bytes, at the start of `room`.
+    pub fn encode<'r>(&self, room: &'r mut [u8; MAX_SIZE]) -> &'r [u8] {
+        room[..SIZE].fill(0);
+        room[0] = self.kind as u8;
+        room[2..4].copy_from_slice(&self.step.to_le_bytes());
+        room[4..6].copy_from_slice(&(self.part as u16).to_le_bytes());
+        room[8..12].copy_from_slice(&self.errno.to_le_bytes());
+        room[16..24].copy_from_slice(&self.value.to_le_bytes());
+        let mut length = SIZE;
+        if let Some(finding) = &self.finding {
+            let text = finding.text();
+            room[1] = text.len() as u8;
+            room[6] = finding.found as u8;
+            length += text.len();
+            room[SIZE..length].copy_from_slice(text);
+        }
+        &room[..length]
+    }
+
+    /// How long the message is that begins with `bytes`; `None` when that cannot be told yet.
+    pub fn length(bytes: &[u8]) -> Option<usize> {
+        Some(SIZE + usize::from(*bytes.get(1)?))
     }
 
     /// The message in `bytes`; `None` when it is not one.
     pub fn decode(bytes: &[u8]) -> Option<Report> {
-        let bytes: &[u8; SIZE] = bytes.try_into().ok()?;
-        let kind = match bytes[0] {
+        let (head, text) = bytes.split_first_chunk::<SIZE>()?;
+        let kind = match head[0] {
             1 => Kind::Yielded,
             2 => Kind::Ready,
             3 => Kind::Failed,
@@ -63,15 +83,20 @@ impl Report {
             6 => Kind::Begun,
             _ => return None,
         };
+        if usize::from(head[1]) != text.len() {
+            return None;
+        }
+        let [.., a, b, c, d, e, f, g, h] = *head;
         Some(Report {
             kind,
-            step: u16::from_le_bytes([bytes[2], bytes[3]]),
-            part: Part::from_number(u16::from_le_bytes([bytes[4], bytes[5]]))?,
-            errno: i32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]),
-            value: u64::from_le_bytes([
-                bytes[16], bytes[17], bytes[18], bytes[19], bytes[20], bytes[21], bytes[22],
-                bytes[23],
-            ]),
+            step: u16::from_le_bytes([head[2], head[3]]),
+            part: Part::from_number(u16::from_le_bytes([head[4], head[5]]))?,
+            errno: i32::from_le_bytes([head[8], head[9], head[10], head[11]]),
+            value: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            finding: match head[6] {
+                0 => None,
+                number => Some(Finding::new(Found::from_number(number)?, text)),
+            },
         })
     }
 }
@@ -259,8 +284,43 @@ mod tests {
                     part: *part,
                     errno: 40,
                     value: u64::MAX - 7,
+                    finding: None,
                 };
-                assert_eq!(Report::decode(&report.encode()), Some(report));
+                let mut room = [0xff; MAX_SIZE];
+                let bytes = report.encode(&mut room);
+                assert_eq!(bytes.len(), SIZE);
+                assert_eq!(Report::length(bytes), Some(SIZE));
+                assert_eq!(Report::decode(bytes), Some(report));
+            }
+        }
+    }
+
+    #[test]
+    fn findings_come_along() {
+        for number in 1..=u8::MAX {
+            let Some(found) = Found::from_number(number) else {
+                assert!(number > 1);
+                break;
+            };
+            assert_eq!(found as u8, number);
+            for text in [&b""[..], b"/bin/sh", &[b'a'; Finding::MAX_TEXT + 9]] {
+                let report = Report {
+                    kind: Kind::Failed,
+                    step: 1,
+                    part: Part::Execve,
+                    errno: 2,
+                    value: 3,
+                    finding: Some(Finding::new(found, text)),
+                };
+                let mut room = [0xff; MAX_SIZE];
+                let bytes = report.encode(&mut room);
+                let kept = text.len().min(Finding::MAX_TEXT);
+                assert_eq!(bytes.len(), SIZE + kept);
+                assert_eq!(Report::length(bytes), Some(bytes.len()));
+                let decoded = Report::decode(bytes).unwrap();
+                assert_eq!(decoded, report);
+                assert_eq!(decoded.finding.unwrap().text(), &text[..kept]);
+                assert_eq!(Report::decode(&bytes[..bytes.len() - 1]), None);
             }
         }
     }
@@ -269,6 +329,7 @@ mod tests {
     fn other_bytes_are_not_a_report() {
         assert_eq!(Report::decode(&[0; SIZE]), None);
         assert_eq!(Report::decode(&[1; SIZE - 1]), None);
+        assert_eq!(Report::decode(&[0xff; MAX_SIZE]), None);
         let mut bytes = [0; SIZE];
         bytes[0] = 3;
         bytes[5] = 0xff;

@@ -2,6 +2,9 @@
 
 use core::arch::{asm, naked_asm};
 
+/// `e_machine` of this machine's programs (elf(5)).
+pub const ELF_MACHINE: u16 = 183;
+
 /// The entry point: hands the initial stack pointer (argc, argv, envp) to `init_entry`.
 ///
 /// # Safety
@@ -114,6 +117,7 @@ pub mod nr {
     pub const OPENAT: usize = 56;
     pub const CLOSE: usize = 57;
     pub const READ: usize = 63;
+    pub const PREAD64: usize = 67;
     pub const WRITE: usize = 64;
     pub const CAPGET: usize = 90;
     pub const CAPSET: usize = 91;

@@ -2,6 +2,9 @@
 
 use core::arch::{asm, naked_asm};
 
+/// `e_machine` of this machine's programs (elf(5)).
+pub const ELF_MACHINE: u16 = 62;
+
 /// The entry point: hands the initial stack pointer (argc, argv, envp) to `init_entry`, on an aligned stack.
 ///
 /// # Safety
@@ -88,6 +91,7 @@ pub mod nr {
     pub const CLONE: usize = 56;
     pub const SCHED_SETAFFINITY: usize = 203;
     pub const READ: usize = 0;
+    pub const PREAD64: usize = 17;
     pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;

@@ -13,6 +13,7 @@ mod child;
 mod console;
 mod credentials;
 mod devices;
+mod diagnosis;
 mod filesystem;
 mod hook;
 mod locked;
@@ -25,6 +26,9 @@ mod stat;
 mod step;
 mod sys;
 
+#[allow(dead_code)]
+#[path = "../src/finding.rs"]
+mod finding;
 #[allow(dead_code)]
 #[path = "../src/op.rs"]
 mod op;
@@ -81,6 +85,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         strings: &mut [],
         home: [0; 256],
         exe: [0; 4097],
+        finding: None,
     };
     prologue(channel);
     caller::raise_open_files(&mut init);
@@ -215,11 +220,11 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         }
         Op::NoNewPrivs {} => credentials::no_new_privs(),
         Op::Seccomp { program, flags } => sys::seccomp_filter(program, flags).at(Part::Seccomp).map(drop),
-        Op::LookupExe { name, search } => payload::lookup(init, name, search),
+        Op::LookupExe { name, search, explain } => payload::lookup(init, name, search, explain),
         Op::Ready {} => init.report(Kind::Ready, step.number, NOTHING),
         Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),
         Op::OpenFiles {} => payload::open_files(init),
         Op::CloseFds {} => payload::close_fds(init, step.number),
-        Op::Exec { args, env } => payload::exec(init, args, env),
+        Op::Exec { args, env, explain } => payload::exec(init, args, env, explain),
     }
 }

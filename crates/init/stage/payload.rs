@@ -1,5 +1,6 @@
 //! The last steps: find the program, close what is not its own, become it.
 
+use crate::diagnosis;
 use crate::op::Slot;
 use crate::report::{Kind, Part};
 use crate::root;
@@ -10,11 +11,15 @@ use crate::wire::List;
 use core::ffi::CStr;
 
 /// Finds the program as execvp(3) would, as the payload's user: a name with a slash is a path, others are searched for.
-pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
+pub fn lookup(init: &mut Init, name: &CStr, search: &CStr, explain: bool) -> Done {
     let bytes = name.to_bytes();
     if bytes.contains(&b'/') {
         set_exe(init, &[bytes])?;
-        return executable(exe(init));
+        return executable(exe(init)).inspect_err(|why| {
+            if explain {
+                init.finding = diagnosis::of_path(exe(init), why.part);
+            }
+        });
     }
     let mut refused = None;
     for directory in search.to_bytes().split(|byte| *byte == b':') {
@@ -28,7 +33,12 @@ pub fn lookup(init: &mut Init, name: &CStr, search: &CStr) -> Done {
         }
         match executable(exe(init)) {
             Ok(()) => return Ok(()),
-            Err(why) if why.errno == sys::EACCES => refused = Some(why),
+            Err(why) if why.errno == sys::EACCES => {
+                if explain {
+                    init.finding = diagnosis::of_path(exe(init), why.part);
+                }
+                refused = Some(why);
+            }
             Err(_) => {}
         }
     }
@@ -205,6 +215,7 @@ pub fn exec(
     init: &mut Init,
     args: List<'static, &'static CStr>,
     env: List<'static, &'static CStr>,
+    explain: bool,
 ) -> Done {
     let room = core::mem::take(&mut init.strings);
     let Some((arg_pointers, env_pointers)) = room.split_at_mut_checked(args.len() + 1) else {
@@ -223,5 +234,8 @@ pub fn exec(
         env_pointers[env.len()] = init.home.as_ptr();
     }
     let errno: Errno = sys::execve(exe(init), arg_pointers, env_pointers);
+    if explain {
+        init.finding = diagnosis::of_program(exe(init), errno);
+    }
     fail(Part::Execve, errno, 0)
 }

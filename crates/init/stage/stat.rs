@@ -59,7 +59,18 @@ pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
 
 /// The magic number of the file system that an fd is on.
 pub fn fstatfs_magic(fd: Fd) -> Result<u64, Errno> {
+    Ok(fstatfs(fd)?[0])
+}
+
+/// Whether nothing can be executed on the mount that an fd is on.
+pub fn is_noexec(fd: Fd) -> bool {
+    const ST_NOEXEC: u64 = 8;
+    // f_flags is the eleventh word of struct statfs.
+    fstatfs(fd).is_ok_and(|found| found[10] & ST_NOEXEC != 0)
+}
+
+fn fstatfs(fd: Fd) -> Result<[u64; 16], Errno> {
     let mut found = [0u64; 16];
     call!(nr::FSTATFS, fd, found.as_mut_ptr())?;
-    Ok(found[0])
+    Ok(found)
 }

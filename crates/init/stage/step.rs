@@ -2,7 +2,7 @@
 
 use crate::message;
 use crate::op::{MAX_SLOTS, Slot};
-use crate::report::{Kind, Part, Report};
+use crate::report::{Finding, Kind, MAX_SIZE, Part, Report};
 use crate::sys::{self, Errno, Fd};
 use crate::wire::Header;
 
@@ -61,6 +61,8 @@ pub struct Init {
     pub home: [u8; 256],
     /// Path of the payload's program and a NUL.
     pub exe: [u8; 4097],
+    /// What was found out about the failure of the payload's program.
+    pub finding: Option<Finding>,
 }
 
 impl Init {
@@ -80,11 +82,13 @@ impl Init {
             part: why.part,
             errno: why.errno.0,
             value: why.value,
+            finding: self.finding,
         };
-        let bytes = report.encode();
-        match message::sendmsg(self.channel, &bytes, None) {
+        let mut room = [0; MAX_SIZE];
+        let bytes = report.encode(&mut room);
+        match message::sendmsg(self.channel, bytes, None) {
             // The FIFO of `start` is no socket.
-            Err(sys::ENOTSOCK) => sys::write(self.channel, &bytes),
+            Err(sys::ENOTSOCK) => sys::write(self.channel, bytes),
             other => other,
         }
         .at(Part::Sendmsg)

@@ -11,7 +11,7 @@ mod arch;
 #[path = "arch_x86_64.rs"]
 mod arch;
 
-pub use arch::{O_DIRECTORY, O_NOFOLLOW, nr, syscall};
+pub use arch::{ELF_MACHINE, O_DIRECTORY, O_NOFOLLOW, nr, syscall};
 
 /// A file descriptor.
 pub type Fd = i32;
@@ -26,6 +26,7 @@ pub const ENOENT: Errno = Errno(2);
 pub const EINTR: Errno = Errno(4);
 pub const E2BIG: Errno = Errno(7);
 pub const EAGAIN: Errno = Errno(11);
+pub const ENOEXEC: Errno = Errno(8);
 pub const EACCES: Errno = Errno(13);
 pub const EEXIST: Errno = Errno(17);
 pub const ENODEV: Errno = Errno(19);
@@ -104,6 +105,11 @@ pub fn exit(status: i32) -> ! {
 
 pub fn read(fd: Fd, into: &mut [u8]) -> Answer {
     retry(|| call!(nr::READ, fd, into.as_mut_ptr(), into.len()))
+}
+
+/// Reads at a place in a file.
+pub fn pread(fd: Fd, into: &mut [u8], at: u64) -> Answer {
+    retry(|| call!(nr::PREAD64, fd, into.as_mut_ptr(), into.len(), at))
 }
 
 pub fn write(fd: Fd, bytes: &[u8]) -> Answer {

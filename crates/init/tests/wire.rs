@@ -88,6 +88,7 @@ fn examples() -> Vec<Op<'static>> {
         Op::Exec {
             args: List::Items(&[c"sh", c"-c", c""]),
             env: List::Items(&[]),
+            explain: true,
         },
         Op::AwaitStart {
             gate: Slot(3),

@@ -46,7 +46,7 @@ fn option(op: &Op<'_>, report: Report) -> Option<String> {
 /// What `report` says of a step whose description was kept.
 pub(crate) fn explain_described(step: &Described, report: Report) -> Error {
     let errno = Errno::from_raw(report.errno);
-    if let Some(refusal) = refusal(step, report.part, errno) {
+    if let Some(refusal) = refusal(step, report, errno) {
         return Cause::Executable(refusal).into();
     }
     let call = match report.part {
@@ -73,10 +73,10 @@ fn failed(step: &Described, report: Report, call: String) -> Error {
     .into()
 }
 
-fn refusal(step: &Described, part: Part, errno: Errno) -> Option<Refusal> {
+fn refusal(step: &Described, report: Report, errno: Errno) -> Option<Refusal> {
     match step.op.as_str() {
-        "LookupExe" => not_found(&step.attempt, part, errno),
-        "Exec" => Some(not_executed(&step.attempt, errno)),
+        "LookupExe" => not_found(&step.attempt, report.part, errno, report.finding),
+        "Exec" => Some(not_executed(&step.attempt, errno, report.finding)),
         _ => None,
     }
 }

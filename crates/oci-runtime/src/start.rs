@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use oci_runtime_init::report::{Kind, Report, SIZE};
+use oci_runtime_init::report::{Kind, MAX_SIZE, Report};
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain_described;
@@ -68,12 +68,12 @@ fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
 
 /// The report of a failure, or nothing once execve(2) has closed the other end. Whatever else may be told is no failure.
 fn await_exec(directory: &StateDirectory, fifo: &mut File) -> Result<Option<Report>> {
-    let mut bytes = [0; SIZE];
+    let mut bytes = [0; 2 * MAX_SIZE];
+    let mut filled = 0;
     let mut begun = false;
     loop {
         wait_readable(fifo)?;
-        // Reports are smaller than PIPE_BUF and all of one size, so a read gets one as a whole.
-        match fifo.read(&mut bytes) {
+        match fifo.read(&mut bytes[filled..]) {
             Ok(0) if begun => return Ok(None),
             Ok(0) => {
                 return Err(Cause::Died {
@@ -82,14 +82,21 @@ fn await_exec(directory: &StateDirectory, fifo: &mut File) -> Result<Option<Repo
                 }
                 .into());
             }
-            Ok(count) => match Report::decode(&bytes[..count]) {
-                Some(report) if report.kind == Kind::Failed => return Ok(Some(report)),
-                Some(report) if report.kind == Kind::Begun => begun = true,
-                _ => {}
-            },
+            Ok(count) => filled += count,
             Err(error)
                 if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
             Err(error) => return Err(Error::file("read the report of", directory.path(), error)),
+        }
+        // Reports come one by one, but a read may get several.
+        while let Some(length) = Report::length(&bytes[..filled]).filter(|length| *length <= filled)
+        {
+            match Report::decode(&bytes[..length]) {
+                Some(report) if report.kind == Kind::Failed => return Ok(Some(report)),
+                Some(report) if report.kind == Kind::Begun => begun = true,
+                _ => {}
+            }
+            bytes.copy_within(length..filled, 0);
+            filled -= length;
         }
     }
 }

@@ -8,7 +8,7 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType,
     UnixCredentials, recvmsg, send, sendmsg, setsockopt, shutdown, socketpair, sockopt,
 };
-use oci_runtime_init::report::{Report, SIZE};
+use oci_runtime_init::report::{MAX_SIZE, Report};
 
 use crate::error::{Error, Result};
 
@@ -62,7 +62,7 @@ impl Channel {
 
     /// The next report and its sender's pid; `None` when the other end is closed.
     pub(super) fn receive(&self) -> Result<Option<(Report, i32)>> {
-        let mut bytes = [0; SIZE];
+        let mut bytes = [0; MAX_SIZE];
         let mut control = nix::cmsg_space!(UnixCredentials);
         let (count, pid) = loop {
             let mut parts = [IoSliceMut::new(&mut bytes)];

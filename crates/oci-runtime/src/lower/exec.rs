@@ -73,9 +73,9 @@ pub(crate) fn exec(
     process::session(&mut plan, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
     process::identity(&mut plan, process, host, filter.as_ref(), false)?;
-    process::lookup(&mut plan, process)?;
+    process::lookup(&mut plan, process, host, filter.as_ref())?;
     plan.inner("", Op::Ready {});
-    process::become_payload(&mut plan, process, filter.as_ref())?;
+    process::become_payload(&mut plan, process, host, filter.as_ref())?;
     limits::check(&plan)?;
     Ok((plan, warnings))
 }

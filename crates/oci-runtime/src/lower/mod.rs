@@ -119,10 +119,10 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     finish_system(&mut plan, spec, opened.null)?;
 
     process::identity(&mut plan, process, host, filter.as_ref(), true)?;
-    process::lookup(&mut plan, process)?;
+    process::lookup(&mut plan, process, host, filter.as_ref())?;
     ready(&mut plan, slots.gate);
     hooks::start(&mut plan, spec, request.id, request.bundle)?;
-    process::become_payload(&mut plan, process, filter.as_ref())?;
+    process::become_payload(&mut plan, process, host, filter.as_ref())?;
 
     limits::check(&plan)?;
     Ok(Lowered {

@@ -206,7 +206,12 @@ fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
 }
 
 /// Finds the program, so that its absence is an error of create.
-pub(super) fn lookup(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
+pub(super) fn lookup(
+    plan: &mut Plan,
+    process: &Process<'_>,
+    host: &Host,
+    filter: Option<&Filter>,
+) -> Result<()> {
     /// What shells search when nobody has set PATH.
     const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let name = c(
@@ -224,6 +229,7 @@ pub(super) fn lookup(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
         Op::LookupExe {
             name: &name,
             search: &search,
+            explain: process.no_new_privileges || seccomp::may_explain(filter, host),
         },
     );
     Ok(())
@@ -233,6 +239,7 @@ pub(super) fn lookup(plan: &mut Plan, process: &Process<'_>) -> Result<()> {
 pub(super) fn become_payload(
     plan: &mut Plan,
     process: &Process<'_>,
+    host: &Host,
     filter: Option<&Filter>,
 ) -> Result<()> {
     plan.inner("", Op::CloseFds {});
@@ -247,6 +254,7 @@ pub(super) fn become_payload(
         Op::Exec {
             args: List::Items(&args),
             env: List::Items(&env),
+            explain: seccomp::may_explain(filter, host),
         },
     );
     Ok(())

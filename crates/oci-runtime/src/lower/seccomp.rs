@@ -73,6 +73,28 @@ pub(super) fn compile(
     Ok(Some(filter))
 }
 
+/// Whether init may look into why a program cannot be executed once the filter is in force.
+pub(super) fn may_explain(filter: Option<&Filter>, host: &Host) -> bool {
+    let Some(filter) = filter else {
+        return true;
+    };
+    let allowed = |arch, call: &&str| {
+        number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
+    };
+    native(host).is_some_and(|arch| EXPLAINING_CALLS.iter().all(|call| allowed(arch, call)))
+}
+
+/// What explaining takes.
+const EXPLAINING_CALLS: &[&str] = &[
+    "openat",
+    "read",
+    "pread64",
+    "close",
+    "statx",
+    "fstatfs",
+    "faccessat2",
+];
+
 fn native(host: &Host) -> Option<Arch> {
     match host.arch {
         "x86_64" => Some(Arch::X86_64),
