@@ -147,6 +147,11 @@ ops! {
     }
     /// Brings the loopback interface up.
     Loopback = 21 {}
+    /// Opens a socket for rtnetlink(7) in this lane's network namespace and sends it to the parent, who moves devices there.
+    NetSocket = 70 {
+        /// Socket to send it over.
+        slot: Slot,
+    }
     /// Makes the inherited mount tree private or a slave, so that nothing comes back to the caller.
     Propagation = 22 {
         /// For `/` and all below it.

@@ -1,5 +1,7 @@
 //! Steps that make device nodes, links and the loopback interface.
 
+use crate::message;
+use crate::op::Slot;
 use crate::report::Part;
 use crate::root::{self, Name};
 use crate::stat;
@@ -86,12 +88,26 @@ pub fn symlink(init: &mut Init, path: &CStr, target: &CStr, replace: bool) -> Do
     Ok(())
 }
 
+/// Opens a socket where it counts and gives it away: whoever has it need not come here.
+pub fn net_socket(init: &Init, slot: Slot) -> Done {
+    let way = init.fd(slot)?;
+    const AF_NETLINK: i32 = 16;
+    const SOCK_RAW: i32 = 3;
+    let socket = sys::socket(AF_NETLINK, SOCK_RAW).at(Part::Socket)?;
+    message::sendmsg(way, b"n", Some(socket)).at(Part::Sendmsg)?;
+    sys::close(socket);
+    sys::close(way);
+    Ok(())
+}
+
 /// Brings `lo` up: a new network namespace has it, down (netdevice(7)).
 pub fn loopback() -> Done {
     const SIOCGIFFLAGS: u32 = 0x8913;
     const SIOCSIFFLAGS: u32 = 0x8914;
     const IFF_UP: u8 = 1;
-    let socket = sys::interface_socket().at(Part::Socket)?;
+    const AF_INET: i32 = 2;
+    const SOCK_DGRAM: i32 = 2;
+    let socket = sys::socket(AF_INET, SOCK_DGRAM).at(Part::Socket)?;
     let mut request = [0u8; 40];
     request[..2].copy_from_slice(b"lo");
     sys::ioctl_bytes(socket, SIOCGIFFLAGS, &mut request).at(Part::IoctlInterface)?;

@@ -181,6 +181,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Session {} => sys::setsid().at(Part::Setsid).map(drop),
         Op::Keyring { name } => credentials::keyring(name),
         Op::Loopback {} => devices::loopback(),
+        Op::NetSocket { slot } => devices::net_socket(init, slot),
         Op::Propagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
         Op::AttachRoot { slot, path, propagation } => root::attach(init, slot, path, propagation),
         Op::MountFs { target, fstype, source, options, attributes, propagation } => {

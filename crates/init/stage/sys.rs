@@ -472,11 +472,10 @@ pub fn ioctl_bytes(fd: Fd, request: u32, argument: &mut [u8]) -> Answer {
     call!(nr::IOCTL, fd, request, argument.as_mut_ptr())
 }
 
-/// A datagram socket for interface ioctls.
-pub fn interface_socket() -> Result<Fd, Errno> {
-    const AF_INET: i32 = 2;
-    const SOCK_DGRAM_CLOEXEC: i32 = 0x8_0002;
-    call!(nr::SOCKET, AF_INET, SOCK_DGRAM_CLOEXEC, 0).map(|fd| fd as Fd)
+/// A socket of a family (`AF_*`) and a type (`SOCK_*`), close-on-exec.
+pub fn socket(family: i32, kind: i32) -> Result<Fd, Errno> {
+    const SOCK_CLOEXEC: i32 = 0x8_0000;
+    call!(nr::SOCKET, family, kind | SOCK_CLOEXEC, 0).map(|fd| fd as Fd)
 }
 
 /// CLOCK_MONOTONIC in nanoseconds.

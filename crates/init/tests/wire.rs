@@ -68,6 +68,7 @@ fn examples() -> Vec<Op<'static>> {
             cgroup: NO_SLOT,
         },
         Op::Yield {},
+        Op::NetSocket { slot: Slot(5) },
         Op::MountFs {
             target: c"proc",
             fstype: c"proc",

@@ -16,7 +16,8 @@ use crate::hooks;
 use crate::host::Host;
 use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
 use crate::lower::{self, Lowered, Request};
-use crate::plan::{ParentOp, Plan};
+use crate::net::{self, Moves};
+use crate::plan::{ParentOp, Plan, Source};
 use crate::process::{Process, write_pid_file};
 use crate::spec::{self, Spec};
 use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
@@ -138,6 +139,7 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
         state,
         host,
         cgroup: None,
+        moves: None,
         hooked: false,
     };
     let brought_up = bring_up(&mut attempt, &lowered, options, gate);
@@ -162,6 +164,8 @@ struct Attempt {
     state: State,
     host: Host,
     cgroup: Option<(Created, Paths)>,
+    /// Network devices that are the container's by now.
+    moves: Option<Moves>,
     /// Whether hooks have run.
     hooked: bool,
 }
@@ -245,10 +249,16 @@ fn bring_up(
     } else {
         None
     };
+    let way = if lowered.plan.asks_for(&Source::NetSocket) {
+        Some(net::way()?)
+    } else {
+        None
+    };
     let inputs = Inputs {
         stdio: Some(options.stdio),
         preserved: options.preserve_fds,
         console: options.console,
+        net: way.as_ref().map(|(_, far)| far.as_fd()),
         gate: fifos
             .as_ref()
             .map(|fifos| fifos.each_ref().map(AsFd::as_fd)),
@@ -257,7 +267,8 @@ fn bring_up(
     };
     let scratch = attempt.directory.path().to_owned();
     let mut perform = |op: &ParentOp, child: Option<&Child>| {
-        attempt.perform(op, child)?;
+        let way = way.as_ref().map(|(near, _)| near.as_fd());
+        attempt.perform(op, child, way)?;
         match op {
             // Not before: `delete` takes it for the sign that the cgroup is this container's.
             ParentOp::CreateCgroup { .. } => attempt.directory.save_config(options.bundle.config()),
@@ -288,7 +299,12 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
 }
 
 impl Attempt {
-    fn perform(&mut self, op: &ParentOp, child: Option<&Child>) -> Result<()> {
+    fn perform(
+        &mut self,
+        op: &ParentOp,
+        child: Option<&Child>,
+        way: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
         match (op, child) {
             (ParentOp::CreateCgroup { paths }, _) => {
                 let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;
@@ -305,6 +321,10 @@ impl Attempt {
                 let state = self.state.for_hooks(Status::Creating, Some(child.pid));
                 hooks::run(hooks, state)
             }
+            (ParentOp::NetDevices { devices }, Some(_)) => {
+                let moves = self.moves.insert(Moves::new(way)?);
+                devices.iter().try_for_each(|device| moves.take(device))
+            }
             (ParentOp::SaveState, Some(child)) => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);
@@ -320,6 +340,11 @@ impl Attempt {
 
     /// Takes back what was made. The error that led here is the one to return; what fails now is only told.
     fn clear_away(self) {
+        if let Some(moves) = self.moves
+            && let Err(error) = moves.undo()
+        {
+            warn!("cannot give a network device back: {error}");
+        }
         if let Some((created, paths)) = self.cgroup {
             if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
                 warn!("cannot end what is left in the cgroup: {error}");

@@ -78,6 +78,7 @@ pub fn exec(
         stdio: Some(options.stdio),
         preserved: options.preserve_fds,
         console: options.console,
+        net: None,
         gate: None,
         pidfd: Some(pidfd.as_fd()),
         cgroup: Some(&state.cgroup_paths),

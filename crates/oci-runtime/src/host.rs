@@ -118,10 +118,10 @@ impl Host {
         })
     }
 
-    /// Fills in what only this configuration makes worth a system call: with sysctls, which of the namespaces it
+    /// Fills in what only this configuration makes worth a system call: with sysctls or network devices, which of the namespaces it
     /// joins by path are the caller's own. A path that cannot be followed is left to the one who opens it.
     pub fn look_at(&mut self, spec: &Spec<'_>) {
-        if spec.linux.sysctl.is_empty() {
+        if spec.linux.sysctl.is_empty() && spec.linux.net_devices.is_empty() {
             return;
         }
         self.own_namespaces = spec

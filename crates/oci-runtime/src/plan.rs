@@ -14,6 +14,7 @@ use oci_runtime_init::op::{MAX_SLOTS, Op, Slot, Step as Encoded};
 use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 
 use crate::hooks::Hook;
+use crate::net::NetDevice;
 
 /// A compiled bundle.
 #[derive(Debug, Default)]
@@ -80,6 +81,11 @@ pub enum ParentOp {
         /// In order.
         hooks: Vec<Hook>,
     },
+    /// Moves network devices into the container's namespace, once its socket has come through the one of `NetSocket`.
+    NetDevices {
+        /// In the order of their names.
+        devices: Vec<NetDevice>,
+    },
     /// Saves the pid and all that later commands need.
     SaveState,
 }
@@ -104,6 +110,8 @@ pub enum Source {
     ConsoleSocket,
     /// The container's root: a detached clone of the mount tree at this path.
     Rootfs(PathBuf),
+    /// Where a socket of the container's network namespace is sent.
+    NetSocket,
     /// The FIFO that `start` opens the gate with.
     Gate,
     /// The FIFO that failures after the gate go to.
@@ -151,6 +159,11 @@ impl Plan {
     /// What the parent has to open, in the order of slots.
     pub fn slots(&self) -> &[Parents] {
         &self.slots
+    }
+
+    /// Whether the parent has to open such a thing.
+    pub(crate) fn asks_for(&self, source: &Source) -> bool {
+        self.slots.iter().any(|slot| slot.source == *source)
     }
 
     /// The slots that hold detached mount trees: the root's, and those of the steps so far.

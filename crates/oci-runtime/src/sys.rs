@@ -2,9 +2,11 @@
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::io::IoSliceMut;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
 /// memfd_create(2).
 pub(crate) fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd, Errno> {
@@ -70,6 +72,31 @@ pub(crate) fn namespace_type(namespace: BorrowedFd<'_>) -> Result<u64, Errno> {
     // SAFETY: the request takes no argument.
     let kind = Errno::result(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) })?;
     Ok(u64::from(kind.cast_unsigned()))
+}
+
+/// The network namespace of a socket (socket ioctl `SIOCGSKNS`).
+pub(crate) fn namespace_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const SIOCGSKNS: libc::Ioctl = 0x894c;
+    // SAFETY: the request takes no argument.
+    owned(libc::c_long::from(unsafe {
+        libc::ioctl(socket.as_raw_fd(), SIOCGSKNS)
+    }))
+}
+
+/// Receives one message and the file descriptor that came with it.
+pub(crate) fn receive_fd(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let mut byte = [0];
+    let mut parts = [IoSliceMut::new(&mut byte)];
+    let mut control = nix::cmsg_space!(RawFd);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    let rights = message.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::ScmRights(fds) => fds.first().copied(),
+        _ => None,
+    });
+    let fd = rights.ok_or(Errno::EBADMSG)?;
+    // SAFETY: recvmsg(2) has just made this fd, and there is room for one only, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {

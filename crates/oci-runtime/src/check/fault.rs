@@ -24,6 +24,15 @@ pub enum Fault {
     #[error("version {0} of the specification is not supported, only 1.x is")]
     Version(String),
 
+    #[error(
+        "{0:?} is no name of a network device: those have 1 to 15 bytes without '/', ':', '%' and white space"
+    )]
+    DeviceName(String),
+    #[error("{0:?} is the name of another device already")]
+    DuplicateDevice(String),
+    #[error("network devices can be moved by root only")]
+    NetDevicesRootless,
+
     #[error("{0:?} has no '='")]
     EnvWithoutValue(String),
     #[error("{0:?} has no name before the '='")]

@@ -7,6 +7,7 @@ mod hooks;
 mod id_maps;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod paths;
 mod problem;
 mod process;
@@ -40,6 +41,7 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     mounts::check(&mut problems, &spec.mounts);
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
+    net_devices::check(&mut problems, spec, host);
     sysctl::check(&mut problems, spec, host);
     hooks::check(&mut problems, spec);
     unsupported::check(&mut problems, spec);

@@ -28,7 +28,6 @@ const PROCESS: &[OfProcess] = &[
 
 /// Members of `linux`.
 const LINUX: &[OfSpec] = &[
-    ("netDevices", |spec| !spec.linux.net_devices.is_empty()),
     ("mountLabel", |spec| !spec.linux.mount_label.is_empty()),
     ("intelRdt", |spec| says_something(&spec.linux.intel_rdt)),
     ("personality", |spec| {

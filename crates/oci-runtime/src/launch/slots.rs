@@ -24,6 +24,8 @@ pub(crate) struct Inputs<'a> {
     pub preserved: &'a [BorrowedFd<'a>],
     /// Where the terminal's master goes.
     pub console: Option<BorrowedFd<'a>>,
+    /// Where a socket of the container's network namespace goes.
+    pub net: Option<BorrowedFd<'a>>,
     /// The FIFOs of `start`: the gate, and the way back.
     pub gate: Option<[BorrowedFd<'a>; 2]>,
     /// The process to join.
@@ -74,6 +76,7 @@ fn open_one<'a>(source: &Source, inputs: &Inputs<'a>) -> Result<Opened<'a>> {
             "a standard stream",
         ),
         Source::ConsoleSocket => callers(inputs.console, "the console socket"),
+        Source::NetSocket => callers(inputs.net, "the socket for the network"),
         Source::Pidfd => callers(inputs.pidfd, "the container's process"),
         Source::Rootfs(path) => rootfs(path).map(Opened::Ours),
         Source::Gate => callers(inputs.gate.map(|[gate, _]| gate), "the gate"),

@@ -15,6 +15,7 @@ mod limits;
 mod locked;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod propagation;
 mod seccomp;
@@ -85,6 +86,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     let mut plan = Plan::new(request.preserve_fds);
     let slots = parent_slots(
         &mut plan,
+        spec,
         &namespaces,
         process,
         &cgroup,
@@ -106,6 +108,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     locked::take(&mut plan, &locked);
     cgroup::join(&mut plan, &opened.cgroup);
     namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
+    net_devices::take(&mut plan, linux, slots.net);
     process::session(&mut plan, request.id, request.keyring)?;
     let place = hooks::place_of_root(spec, &rootfs)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place);
@@ -169,10 +172,12 @@ struct ParentSlots {
     gate: Option<(Slot, Slot)>,
     namespaces: Vec<Slot>,
     birthplace: Slot,
+    net: Slot,
 }
 
 fn parent_slots(
     plan: &mut Plan,
+    spec: &Spec<'_>,
     namespaces: &Namespaces,
     process: &Process<'_>,
     cgroup: &Paths,
@@ -190,6 +195,7 @@ fn parent_slots(
         }),
         namespaces: namespaces.slots(plan),
         birthplace: cgroup::birthplace(plan, cgroup),
+        net: net_devices::slot(plan, &spec.linux),
     }
 }
 

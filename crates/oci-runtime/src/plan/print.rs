@@ -103,6 +103,13 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("paths", hooks.iter().map(|hook| json!(hook.path)).collect());
             "Hooks"
         }
+        ParentOp::NetDevices { devices } => {
+            let moves = devices
+                .iter()
+                .map(|device| json!(format!("{}:{}", device.name, device.target)));
+            put("devices", moves.collect());
+            "NetDevices"
+        }
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)

@@ -123,6 +123,17 @@ pub struct NetDevice<'a> {
     pub name: Str<'a>,
 }
 
+impl NetDevice<'_> {
+    /// Its name in the container, when on the host it is `name`.
+    pub fn target<'n>(&'n self, name: &'n str) -> &'n str {
+        if self.name.is_empty() {
+            name
+        } else {
+            &self.name
+        }
+    }
+}
+
 /// Resource director of Intel processors (config-linux.md, "IntelRdt").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

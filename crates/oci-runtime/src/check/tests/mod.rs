@@ -4,6 +4,7 @@ mod hooks;
 mod id_maps;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod paths;
 mod process;
 mod sysctl;

@@ -18,7 +18,6 @@ fn what_is_not_carried_out_is_refused_at_its_place() {
         "/process/scheduler",
         "/process/ioPriority",
         "/process/execCPUAffinity",
-        "/linux/netDevices",
         "/linux/mountLabel",
         "/linux/intelRdt",
         "/linux/personality",
