@@ -3,6 +3,7 @@
 //! One error type serves the whole crate. A refusal of the configuration carries the JSON pointer below
 //! `/linux/resources`; a refusal of the kernel carries the file or directory, the value and the errno.
 
+use crate::dbus::Bus;
 use nix::errno::Errno;
 use std::fmt;
 use std::io;
@@ -129,6 +130,86 @@ pub enum Error {
         /// What the last rmdir(2) gave.
         errno: i32,
     },
+    /// The bus of systemd cannot be reached.
+    #[error(
+        "systemd cannot be asked for a cgroup: the {bus} at {address:?} cannot be connected to: {}; {}",
+        Name(*errno),
+        advice(*bus)
+    )]
+    Bus {
+        /// Which.
+        bus: Bus,
+        /// Its address.
+        address: String,
+        /// Why.
+        errno: i32,
+    },
+    /// The bus does not let the caller in.
+    #[error("the bus at {address:?} refuses the connection: {answer:?}")]
+    BusRefusal {
+        /// Its address.
+        address: String,
+        /// What it says.
+        answer: String,
+    },
+    /// The conversation with the bus ended early.
+    #[error("the connection to the bus at {address:?} failed: {}", Name(*errno))]
+    BusBroken {
+        /// Its address.
+        address: String,
+        /// ETIMEDOUT where no answer came, EBADMSG where it made no sense.
+        errno: i32,
+    },
+    /// systemd refuses a call.
+    #[error("systemd refuses {method} for the unit {unit}: {message} ({error})")]
+    Systemd {
+        /// Name of the method.
+        method: String,
+        /// Name of the unit.
+        unit: String,
+        /// Name of the error.
+        error: String,
+        /// Its text.
+        message: String,
+    },
+    /// systemd accepted a call and failed to do it.
+    #[error("systemd did not do {method} for the unit {unit}: the job ended as {result:?}")]
+    Job {
+        /// Name of the method.
+        method: String,
+        /// Name of the unit.
+        unit: String,
+        /// `canceled`, `timeout`, `failed`, `dependency`, `skipped`.
+        result: String,
+    },
+    /// A unit of that name exists and is in use.
+    #[error("the unit {unit} exists already and is in use: processes {pids:?}")]
+    UnitInUse {
+        /// Name of the unit.
+        unit: String,
+        /// Processes in its cgroup.
+        pids: Vec<i32>,
+    },
+    /// systemd has made the unit's cgroup in another place than where it has its units by convention.
+    #[error("the unit {unit} has the cgroup {found:?}, not {expected:?} as expected")]
+    Place {
+        /// Name of the unit.
+        unit: String,
+        /// The directory that was expected.
+        expected: PathBuf,
+        /// The path in /proc/PID/cgroup.
+        found: String,
+    },
+    /// An annotation cannot be a property of a unit.
+    #[error("annotation {annotation}: {value:?}: {reason}")]
+    Property {
+        /// Name of the annotation.
+        annotation: String,
+        /// Its value.
+        value: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The kernel did not finish in time.
     #[error("{dir:?} did not become {state} in time")]
     Timeout {
@@ -161,10 +242,19 @@ impl Error {
     /// The class of this error.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Path { .. } | Error::Invalid { .. } | Error::Unsupported { .. } => {
-                ErrorKind::Config
-            }
-            Error::Layout { .. } | Error::Controller { .. } => ErrorKind::Unavailable,
+            Error::Path { .. }
+            | Error::Invalid { .. }
+            | Error::Unsupported { .. }
+            | Error::Property { .. } => ErrorKind::Config,
+            Error::Layout { .. }
+            | Error::Controller { .. }
+            | Error::Bus { .. }
+            | Error::BusRefusal { .. }
+            | Error::BusBroken { .. }
+            | Error::Systemd { .. }
+            | Error::Job { .. }
+            | Error::Place { .. } => ErrorKind::Unavailable,
+            Error::UnitInUse { .. } => ErrorKind::Busy,
             Error::Usage { .. }
             | Error::InUse { .. }
             | Error::Busy { .. }
@@ -235,6 +325,17 @@ impl Error {
 /// The errno behind `error`; EIO for the few errors that std makes up itself (a path with a NUL byte is one).
 pub(crate) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+fn advice(bus: Bus) -> &'static str {
+    match bus {
+        Bus::System => {
+            "start dbus, name its socket in DBUS_SYSTEM_BUS_ADDRESS, or use --cgroup-manager cgroupfs"
+        }
+        Bus::User => {
+            "log in with a session of systemd, name the socket in DBUS_SESSION_BUS_ADDRESS, or use --cgroup-manager cgroupfs"
+        }
+    }
 }
 
 /// `ENOENT: No such file or directory`.

@@ -59,6 +59,7 @@
 
 mod apply;
 mod bpf;
+mod dbus;
 mod device_program;
 mod device_rule;
 mod error;
@@ -69,11 +70,13 @@ mod limits;
 mod paths;
 mod processes;
 mod resources;
+pub mod systemd;
 mod tree;
 mod undo;
 mod walk;
 
 pub use apply::{apply, update};
+pub use dbus::{Bus, Value};
 pub use device_program::DeviceProgram;
 pub use device_rule::{Kind, MKNOD, READ, Rule, WRITE};
 pub use error::{Error, ErrorKind, Result};

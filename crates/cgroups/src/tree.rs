@@ -64,11 +64,9 @@ pub fn create(layout: &Layout, paths: &Paths) -> Result<Created> {
 
 fn create_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<()> {
     for hierarchy in &layout.hierarchies {
-        let key = match hierarchy.v2 {
-            true => "",
-            false => hierarchy.controllers.first().map_or("", String::as_str),
+        let Some(dir) = paths.dir(key(hierarchy)) else {
+            continue;
         };
-        let Some(dir) = paths.dir(key) else { continue };
         let found = make(dir, created)?;
         if found == Found::Existing {
             refuse_occupied(dir)?;
@@ -89,6 +87,43 @@ fn create_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<
         });
     }
     Ok(())
+}
+
+/// Makes what is missing of a cgroup that somebody else has made, and in which a process may live already.
+pub(crate) fn adopt(layout: &Layout, paths: &Paths) -> Result<Created> {
+    let mut created = Created::default();
+    match adopt_each(layout, paths, &mut created) {
+        Ok(()) => Ok(created),
+        Err(cause) => {
+            // The cause is what the caller needs; a directory that remains is empty.
+            let _ = created.undo();
+            Err(cause)
+        }
+    }
+}
+
+fn adopt_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<()> {
+    for hierarchy in &layout.hierarchies {
+        let Some(dir) = paths.dir(key(hierarchy)) else {
+            continue;
+        };
+        let found = make(dir, created)?;
+        if hierarchy.controllers.iter().any(|c| c == "cpuset") && !hierarchy.v2 {
+            fill_cpuset(found, dir, &hierarchy.mount_point)?;
+        }
+        if layout.mode == Mode::V2 {
+            hand_down(hierarchy, dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a hierarchy's directory is found by.
+fn key(hierarchy: &Hierarchy) -> &str {
+    match hierarchy.v2 {
+        true => "",
+        false => hierarchy.controllers.first().map_or("", String::as_str),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]

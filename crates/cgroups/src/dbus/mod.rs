@@ -1,0 +1,205 @@
+//! A client of D-Bus, as small as one question to one service needs it to be. It says all that it has to say, from the
+//! handshake to the last call, in one send(2), and then reads: the answers come in the order of the calls, and signals that were
+//! asked for in between. No thread, no state beside the socket. See the D-Bus specification,
+//! <https://dbus.freedesktop.org/doc/dbus-specification.html>.
+
+mod address;
+mod message;
+mod value;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::error::{Error, Result};
+
+pub use address::Bus;
+pub(crate) use message::{Call, Kind, Message};
+pub use value::Value;
+
+/// How long an answer may take in all; services that have to be started first take their time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// No message that is asked for here comes near; a length beyond it is no length.
+const LONGEST: usize = 1 << 20;
+
+/// The first byte is there for the credentials that the kernel sends along. An empty identity means these: they are right
+/// even where the ids of the caller's user namespace are not those of the bus.
+const HANDSHAKE: &[u8] = b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n";
+
+const HELLO: Call<'static> = Call {
+    destination: "org.freedesktop.DBus",
+    path: "/org/freedesktop/DBus",
+    interface: "org.freedesktop.DBus",
+    member: "Hello",
+    arguments: Vec::new(),
+    answered: false,
+};
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: OwnedFd,
+    address: String,
+    /// What was received and not taken yet.
+    received: Vec<u8>,
+    serial: u32,
+    end: Instant,
+}
+
+impl Connection {
+    /// Connects to `bus` and makes `calls`. Their serial numbers are 2, 3, ...: the first is Hello's.
+    pub(crate) fn open(bus: Bus, calls: &[Call<'_>]) -> Result<Connection> {
+        let address = address::of(bus);
+        let socket = address::sockets(&address)
+            .and_then(|sockets| connect_any(&sockets))
+            .map_err(|errno| Error::Bus {
+                bus,
+                address: address.clone(),
+                errno: errno as i32,
+            })?;
+        let mut connection = Connection {
+            socket,
+            address,
+            received: Vec::new(),
+            serial: 0,
+            end: Instant::now() + PATIENCE,
+        };
+        let mut bytes = HANDSHAKE.to_vec();
+        connection.encode(&HELLO, &mut bytes);
+        calls
+            .iter()
+            .for_each(|call| connection.encode(call, &mut bytes));
+        connection.send(&bytes)?;
+        connection.accepted()?;
+        Ok(connection)
+    }
+
+    /// Makes one more call; answers its serial number.
+    pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<u32> {
+        let mut bytes = Vec::new();
+        self.encode(call, &mut bytes);
+        self.send(&bytes)?;
+        Ok(self.serial)
+    }
+
+    fn encode(&mut self, call: &Call<'_>, bytes: &mut Vec<u8>) {
+        self.serial += 1;
+        bytes.extend(call.encode(self.serial));
+    }
+
+    /// The next message, whatever it is.
+    pub(crate) fn receive(&mut self) -> Result<Message> {
+        loop {
+            match message::length(&self.received) {
+                Some(length) if length > LONGEST => return Err(self.strange()),
+                Some(length) if self.received.len() >= length => {
+                    let rest = self.received.split_off(length);
+                    let bytes = std::mem::replace(&mut self.received, rest);
+                    return Message::decode(&bytes).ok_or_else(|| self.strange());
+                }
+                _ => self.read()?,
+            }
+        }
+    }
+
+    /// Reads what the server says to the handshake: `DATA`, because it was not told who we are at once, and `OK`.
+    fn accepted(&mut self) -> Result<()> {
+        loop {
+            let Some(end) = self.received.iter().position(|byte| *byte == b'\n') else {
+                if self.received.len() > 4096 {
+                    return Err(self.strange());
+                }
+                self.read()?;
+                continue;
+            };
+            let rest = self.received.split_off(end + 1);
+            let line = std::mem::replace(&mut self.received, rest);
+            let line = String::from_utf8_lossy(&line);
+            match line.split_whitespace().next() {
+                Some("DATA") => {}
+                Some("OK") => return Ok(()),
+                _ => {
+                    return Err(Error::BusRefusal {
+                        address: self.address.clone(),
+                        answer: line.trim_end().to_owned(),
+                    });
+                }
+            }
+        }
+    }
+
+    fn send(&self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(self.broken(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            if Instant::now() >= self.end {
+                return Err(self.broken(Errno::ETIMEDOUT));
+            }
+            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+                Ok(0) => return Err(self.broken(Errno::ECONNRESET)),
+                Ok(count) => {
+                    self.received.extend_from_slice(&buffer[..count]);
+                    return Ok(());
+                }
+                Err(Errno::EINTR) => {}
+                // What SO_RCVTIMEO gives.
+                Err(Errno::EAGAIN) => return Err(self.broken(Errno::ETIMEDOUT)),
+                Err(errno) => return Err(self.broken(errno)),
+            }
+        }
+    }
+
+    fn broken(&self, errno: Errno) -> Error {
+        Error::BusBroken {
+            address: self.address.clone(),
+            errno: errno as i32,
+        }
+    }
+
+    fn strange(&self) -> Error {
+        self.broken(Errno::EBADMSG)
+    }
+}
+
+/// The first of these sockets that can be connected to.
+fn connect_any(sockets: &[UnixAddr]) -> Result<OwnedFd, Errno> {
+    let mut failure = Errno::EINVAL;
+    for address in sockets {
+        match connect_one(address) {
+            Ok(socket) => return Ok(socket),
+            Err(errno) => failure = errno,
+        }
+    }
+    Err(failure)
+}
+
+fn connect_one(address: &UnixAddr) -> Result<OwnedFd, Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let patience = TimeVal::seconds(PATIENCE.as_secs() as i64);
+    setsockopt(&socket, sockopt::ReceiveTimeout, &patience)?;
+    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
+    loop {
+        match connect(socket.as_raw_fd(), address) {
+            Err(Errno::EINTR) => {}
+            result => return result.map(|()| socket),
+        }
+    }
+}

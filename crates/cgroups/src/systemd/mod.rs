@@ -1,0 +1,323 @@
+//! The systemd driver: a container's cgroup is that of a transient *unit*, which systemd makes on request and watches.
+//!
+//! A unit is a *scope*, which systemd makes around a process that exists, or a *slice*, which only holds others. What is asked
+//! for are [`Property`]s: of the unit itself, and those limits that systemd knows by a name of its own. It writes these to the
+//! cgroup's files, and again whenever it is reloaded, so what it knows and what the files say has to be the same. The
+//! other limits are written to the files directly: the scope is delegated, and systemd leaves alone what it was not told of.
+//! See systemd.resource-control(5), org.freedesktop.systemd1(5), and CGROUP_DELEGATION of systemd.
+
+mod annotations;
+mod devices;
+mod gvariant;
+mod name;
+mod properties;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::apply::apply;
+use crate::dbus::{Bus, Call, Connection, Kind, Message, Value};
+use crate::error::{Error, Result};
+use crate::files::read_value;
+use crate::layout::Layout;
+use crate::limits::write::Limits;
+use crate::paths::Paths;
+use crate::processes::processes;
+use crate::tree::{Created, adopt};
+
+pub use annotations::{from_annotations, merge};
+pub use name::{Asked, asked, resolve};
+pub use properties::{divide, of_unit};
+
+/// A unit of one of systemd's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its full name, such as `ocirun-web.scope`.
+    pub name: String,
+    /// The bus at which its systemd is found.
+    pub bus: Bus,
+}
+
+/// A property of a unit, of the name and type that systemd gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Property {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
+const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
+
+impl Unit {
+    /// Whether it is a slice: then it holds no process of its own by what systemd knows.
+    pub fn is_slice(&self) -> bool {
+        self.name.ends_with(".slice")
+    }
+}
+
+/// Makes `unit` around the process `pid`, waits until systemd is done with it, and makes what systemd does not: directories of
+/// v1 hierarchies that it does not use, and v2 controllers that it does not know.
+///
+/// A unit of that name that has failed is forgotten first, and one without processes is stopped. The directories have to
+/// turn out to be those of `paths`.
+///
+/// # Errors
+/// There is no bus, systemd refuses, or the unit exists and something lives in it.
+pub fn start(
+    layout: &Layout,
+    paths: &Paths,
+    unit: &Unit,
+    properties: &[Property],
+    pid: u32,
+) -> Result<Created> {
+    let mut properties = properties.to_vec();
+    if !unit.is_slice() {
+        properties.push(Property {
+            name: "PIDs".to_owned(),
+            value: Value::Array("u".to_owned(), vec![Value::U32(pid)]),
+        });
+    }
+    let call = start_transient_unit(unit, &properties);
+    let calls = [job_removed(unit), reset_failed(unit), call];
+    let mut bus = Connection::open(unit.bus, &calls)?;
+    match finish_job(&mut bus, unit, &calls[2], 4) {
+        Err(Error::Systemd { error, .. }) if error == UNIT_EXISTS => {
+            replace_stale(&mut bus, paths, unit, &calls)?;
+        }
+        result => result?,
+    }
+    if !unit.is_slice() {
+        verify_place(layout, paths, unit, pid)?;
+    }
+    adopt(layout, paths)
+}
+
+/// Stops `unit` and waits for it: what still lives in it is ended as its properties say. One that is not there is fine.
+///
+/// # Errors
+/// There is no bus, or systemd refuses.
+pub fn stop(unit: &Unit) -> Result<()> {
+    let calls = [job_removed(unit), stop_unit(unit)];
+    let mut bus = Connection::open(unit.bus, &calls)?;
+    match finish_job(&mut bus, unit, &calls[1], 3) {
+        Err(Error::Systemd { error, .. }) if error == NO_SUCH_UNIT => Ok(()),
+        result => result,
+    }?;
+    // It has nothing to say that would matter now.
+    bus.call(&reset_failed(unit)).map(drop)
+}
+
+/// Carries out changed limits of a unit, whose cgroup is at `paths`: systemd is told what it knows by name, the rest is written.
+///
+/// # Errors
+/// There is no bus, systemd refuses, or the kernel does.
+pub fn update(unit: &Unit, paths: &Paths, limits: &Limits) -> Result<()> {
+    let (properties, mut rest) = divide(limits, paths);
+    // Before anything changes.
+    apply(&Limits {
+        checks: std::mem::take(&mut rest.checks),
+        ..Limits::default()
+    })?;
+    if !properties.is_empty() {
+        let call = set_unit_properties(unit, &properties);
+        let mut bus = Connection::open(unit.bus, std::slice::from_ref(&call))?;
+        answer(&mut bus, unit, &call, 2)?;
+    }
+    apply(&rest)
+}
+
+/// Takes the place of a unit in which nothing lives any more.
+fn replace_stale(
+    bus: &mut Connection,
+    paths: &Paths,
+    unit: &Unit,
+    calls: &[Call<'_>; 3],
+) -> Result<()> {
+    let pids = processes(paths)?;
+    if !pids.is_empty() || unit.is_slice() {
+        return Err(Error::UnitInUse {
+            unit: unit.name.clone(),
+            pids,
+        });
+    }
+    let stop = stop_unit(unit);
+    let serial = bus.call(&stop)?;
+    match finish_job(bus, unit, &stop, serial) {
+        Err(Error::Systemd { error, .. }) if error == NO_SUCH_UNIT => {}
+        result => result?,
+    }
+    bus.call(&calls[1])?;
+    let serial = bus.call(&calls[2])?;
+    finish_job(bus, unit, &calls[2], serial)
+}
+
+/// Waits for the answer to the call `serial`, a job, and then until the job is done.
+fn finish_job(bus: &mut Connection, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
+    let mut removed = Vec::new();
+    let mut job: Option<String> = None;
+    loop {
+        let message = bus.receive()?;
+        match &message.kind {
+            Kind::Signal(name) if name == "JobRemoved" => {
+                removed.extend(message.text(1).zip(message.text(3)).map(owned));
+            }
+            Kind::Return(answered) if *answered == serial => {
+                job = message.text(0).map(str::to_owned);
+            }
+            Kind::Refusal(answered, error) if *answered == serial => {
+                return Err(refused(unit, call, error, &message));
+            }
+            _ => continue,
+        }
+        let Some(job) = &job else { continue };
+        let Some((_, result)) = removed.iter().find(|(path, _)| path == job) else {
+            continue;
+        };
+        return match result.as_str() {
+            "done" => Ok(()),
+            result => {
+                bus.call(&reset_failed(unit))?;
+                Err(Error::Job {
+                    unit: unit.name.clone(),
+                    method: call.member.to_owned(),
+                    result: result.to_owned(),
+                })
+            }
+        };
+    }
+}
+
+fn owned((path, result): (&str, &str)) -> (String, String) {
+    (path.to_owned(), result.to_owned())
+}
+
+/// Waits for the answer to the call `serial`.
+fn answer(bus: &mut Connection, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
+    loop {
+        let message = bus.receive()?;
+        match &message.kind {
+            Kind::Return(answered) if *answered == serial => return Ok(()),
+            Kind::Refusal(answered, error) if *answered == serial => {
+                return Err(refused(unit, call, error, &message));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn refused(unit: &Unit, call: &Call<'_>, error: &str, message: &Message) -> Error {
+    Error::Systemd {
+        method: call.member.to_owned(),
+        unit: unit.name.clone(),
+        error: error.to_owned(),
+        message: message.text(0).unwrap_or_default().to_owned(),
+    }
+}
+
+/// A systemd whose own root lies elsewhere would have made the cgroup in another place than the one all later commands look in.
+fn verify_place(layout: &Layout, paths: &Paths, unit: &Unit, pid: u32) -> Result<()> {
+    let file = PathBuf::from(format!("/proc/{pid}/cgroup"));
+    let text = read_value(&file)?;
+    let place = |key: &str| {
+        text.lines().find_map(|line| {
+            let (names, path) = line.split_once(':')?.1.split_once(':')?;
+            names.split(',').any(|name| name == key).then_some(path)
+        })
+    };
+    // Where systemd itself keeps its units.
+    for key in ["name=systemd", ""] {
+        let hierarchy = layout.hierarchies.iter().find(|hierarchy| match key {
+            "" => hierarchy.v2,
+            _ => hierarchy.controllers.iter().any(|name| name == key),
+        });
+        let (Some(hierarchy), Some(expected), Some(found)) =
+            (hierarchy, paths.dir(key), place(key))
+        else {
+            continue;
+        };
+        let below = Path::new(found).strip_prefix(&hierarchy.root);
+        if below.is_ok_and(|below| hierarchy.mount_point.join(below) == expected) {
+            return Ok(());
+        }
+        return Err(Error::Place {
+            unit: unit.name.clone(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+const OBJECT: &str = "/org/freedesktop/systemd1";
+
+fn manager(member: &'static str, arguments: Vec<Value>, answered: bool) -> Call<'static> {
+    Call {
+        destination: SYSTEMD,
+        path: OBJECT,
+        interface: MANAGER,
+        member,
+        arguments,
+        answered,
+    }
+}
+
+fn start_transient_unit(unit: &Unit, properties: &[Property]) -> Call<'static> {
+    let arguments = vec![
+        Value::text(&unit.name),
+        Value::text("fail"),
+        array(properties),
+        Value::Array("(sa(sv))".to_owned(), Vec::new()),
+    ];
+    manager("StartTransientUnit", arguments, true)
+}
+
+fn stop_unit(unit: &Unit) -> Call<'static> {
+    let arguments = vec![Value::text(&unit.name), Value::text("replace")];
+    manager("StopUnit", arguments, true)
+}
+
+/// One that has not failed has nothing to reset: then the call is refused, and nobody listens.
+fn reset_failed(unit: &Unit) -> Call<'static> {
+    manager("ResetFailedUnit", vec![Value::text(&unit.name)], false)
+}
+
+/// Until the next boot: nothing of it is kept on disk.
+fn set_unit_properties(unit: &Unit, properties: &[Property]) -> Call<'static> {
+    let arguments = vec![
+        Value::text(&unit.name),
+        Value::Bool(true),
+        array(properties),
+    ];
+    manager("SetUnitProperties", arguments, true)
+}
+
+fn array(properties: &[Property]) -> Value {
+    let pair = |property: &Property| {
+        Value::Struct(vec![
+            Value::text(&property.name),
+            Value::Variant(Box::new(property.value.clone())),
+        ])
+    };
+    Value::Array("(sv)".to_owned(), properties.iter().map(pair).collect())
+}
+
+/// Asks the bus for the ends of jobs of `unit`. systemd sends them to whoever has asked for the job.
+fn job_removed(unit: &Unit) -> Call<'static> {
+    let rule = format!(
+        "type='signal',sender='{SYSTEMD}',path='{OBJECT}',interface='{MANAGER}',member='JobRemoved',arg2='{}'",
+        unit.name
+    );
+    Call {
+        destination: "org.freedesktop.DBus",
+        path: "/org/freedesktop/DBus",
+        interface: "org.freedesktop.DBus",
+        member: "AddMatch",
+        arguments: vec![Value::text(rule)],
+        answered: false,
+    }
+}
