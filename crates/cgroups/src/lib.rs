@@ -60,6 +60,7 @@
 mod apply;
 mod bpf;
 mod dbus;
+mod delegate;
 mod device_program;
 mod device_rule;
 mod error;
@@ -77,6 +78,7 @@ mod walk;
 
 pub use apply::{apply, update};
 pub use dbus::{Bus, Value};
+pub use delegate::delegate;
 pub use device_program::DeviceProgram;
 pub use device_rule::{Kind, MKNOD, READ, Rule, WRITE};
 pub use error::{Error, ErrorKind, Result};

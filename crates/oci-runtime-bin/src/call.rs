@@ -14,6 +14,8 @@ pub(crate) struct Call {
     pub root: oci_runtime::StateRoot,
     /// Whether every step is to be told.
     pub debug: bool,
+    /// Who makes the cgroup of a new container.
+    pub cgroup_manager: oci_runtime::CgroupManager,
     /// The verb's own flags and arguments.
     pub arguments: Arguments,
 }

@@ -34,6 +34,7 @@ pub(crate) fn options<'a>(
         preserve_fds,
         keyring: !call.arguments.switch("no-new-keyring"),
         pid_file: call.arguments.text("pid-file").map(Path::new),
+        cgroup_manager: call.cgroup_manager,
         trace: call.debug,
         ..Create::new(bundle, spec, own_stdio())
     }

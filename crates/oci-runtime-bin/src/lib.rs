@@ -121,9 +121,11 @@ fn perform(verb: &Verb, globals: &Arguments, words: Vec<OsString>) -> Result<u8,
     }
     verb.count(&arguments)?;
     root::judge(globals)?;
+    let cgroup_manager = root::cgroup_manager(globals)?;
     let root = oci_runtime::StateRoot::new(root::of(globals)?);
     run(&Call {
         root,
+        cgroup_manager,
         debug: globals.switch("debug"),
         arguments,
     })

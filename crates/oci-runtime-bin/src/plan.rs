@@ -16,7 +16,13 @@ pub(crate) fn plan(call: &Call) -> Result<u8, Failure> {
     } else {
         call.arguments.id()
     };
-    let plan = oci_runtime::plan(&call.root, &id, &bundle, &bundle.spec()?)?;
+    let plan = oci_runtime::plan(
+        &call.root,
+        &id,
+        &bundle,
+        &bundle.spec()?,
+        call.cgroup_manager,
+    )?;
     let text = if format == "json" {
         serde_json::to_string_pretty(&plan.to_json())? + "\n"
     } else {

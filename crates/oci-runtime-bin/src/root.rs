@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
+use oci_runtime::CgroupManager;
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Misuse};
@@ -29,14 +30,21 @@ pub(crate) fn of(globals: &Arguments) -> Result<PathBuf, Failure> {
 
 /// Refuses what is not there.
 pub(crate) fn judge(globals: &Arguments) -> Result<(), Misuse> {
-    if globals.switch("systemd-cgroup") {
-        return Err(Misuse::NotYet {
-            flag: "systemd-cgroup",
-        });
-    }
-    globals.choice("cgroup-manager", &["cgroupfs"])?;
     globals.choice("rootless", &["auto", "true", "false"])?;
     Ok(())
+}
+
+/// Who makes cgroups, in the words of crun and of runc; the former can say more, and so counts where both are there.
+pub(crate) fn cgroup_manager(globals: &Arguments) -> Result<CgroupManager, Misuse> {
+    let named = globals.choice("cgroup-manager", &["cgroupfs", "systemd", "disabled"])?;
+    Ok(match named {
+        "systemd" => CgroupManager::Systemd,
+        "disabled" => CgroupManager::Disabled,
+        _ if globals.switch("systemd-cgroup") && globals.text("cgroup-manager").is_none() => {
+            CgroupManager::Systemd
+        }
+        _ => CgroupManager::Cgroupfs,
+    })
 }
 
 fn default() -> Result<PathBuf, Failure> {

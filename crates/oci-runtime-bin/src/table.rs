@@ -112,16 +112,12 @@ pub(crate) const GLOBALS: &[Flag] = &[
         "BOOL",
         "true, false or auto; taken for compatibility, the runtime finds out by itself",
     ),
-    switch(
-        "systemd-cgroup",
-        "",
-        "let systemd make the cgroup; not supported yet",
-    ),
+    switch("systemd-cgroup", "", "the same as --cgroup-manager systemd"),
     value(
         "cgroup-manager",
         "",
         "NAME",
-        "cgroupfs, the only one there is",
+        "who makes the cgroup: cgroupfs (the default), systemd or disabled",
     ),
     switch("version", "v", "print the version"),
 ];

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use log::{debug, warn};
-use oci_runtime_cgroups::{Created, Paths};
+use oci_runtime_cgroups::{Created, Paths, systemd};
 
 use crate::bundle::Bundle;
+use crate::cgroup::{self, CgroupManager};
 use crate::check::{self, Problem, Severity};
 use crate::error::{Cause, Described, Error, Result};
 use crate::explain::describe_step;
@@ -40,6 +41,8 @@ pub struct Create<'a> {
     pub keyring: bool,
     /// A file for the pid: decimal digits and nothing else.
     pub pid_file: Option<&'a Path>,
+    /// Who makes the cgroup.
+    pub cgroup_manager: CgroupManager,
     /// Whether to log, at debug level, when each step was done.
     pub trace: bool,
 }
@@ -55,6 +58,7 @@ impl<'a> Create<'a> {
             preserve_fds: &[],
             keyring: true,
             pid_file: None,
+            cgroup_manager: CgroupManager::default(),
             trace: false,
         }
     }
@@ -82,7 +86,13 @@ pub fn run(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> 
 ///
 /// # Errors
 /// What is wrong with the configuration.
-pub fn plan(root: &StateRoot, id: &str, bundle: &Bundle, spec: &Spec<'_>) -> Result<Plan> {
+pub fn plan(
+    root: &StateRoot,
+    id: &str,
+    bundle: &Bundle,
+    spec: &Spec<'_>,
+    cgroup_manager: CgroupManager,
+) -> Result<Plan> {
     let host = look(spec)?;
     let state = root.place(id)?;
     let request = Request {
@@ -92,6 +102,7 @@ pub fn plan(root: &StateRoot, id: &str, bundle: &Bundle, spec: &Spec<'_>) -> Res
         gate: true,
         preserve_fds: 0,
         keyring: true,
+        cgroup_manager,
     };
     let lowered = lower::create(spec, &host, request)?;
     lowered
@@ -124,6 +135,7 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
         gate,
         preserve_fds,
         keyring: options.keyring,
+        cgroup_manager: options.cgroup_manager,
     };
     let mut lowered = lower::create(spec, &host, request)?;
     lowered
@@ -218,6 +230,7 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: &Path, lowered: &Lowered) -> S
             .map(|(name, value)| (text(name), text(value)))
             .collect(),
         cgroup_paths: lowered.cgroup.clone(),
+        systemd_unit: lowered.unit.clone(),
         namespaces: lowered.namespaces,
         after_gate: after_gate(&lowered.plan),
         poststart: lowered.poststart.clone(),
@@ -266,12 +279,17 @@ fn bring_up(
         cgroup: Some(&lowered.cgroup),
     };
     let scratch = attempt.directory.path().to_owned();
-    let mut perform = |op: &ParentOp, child: Option<&Child>| {
+    if lowered.cgroup.0.is_empty() {
+        attempt.directory.save_config(options.bundle.config())?;
+    }
+    let mut perform = |op: &ParentOp, child: &Child| {
         let way = way.as_ref().map(|(near, _)| near.as_fd());
         attempt.perform(op, child, way)?;
         match op {
             // Not before: `delete` takes it for the sign that the cgroup is this container's.
-            ParentOp::CreateCgroup { .. } => attempt.directory.save_config(options.bundle.config()),
+            ParentOp::CreateCgroup { .. } | ParentOp::StartUnit { .. } => {
+                attempt.directory.save_config(options.bundle.config())
+            }
             _ => Ok(()),
         }
     };
@@ -299,42 +317,52 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
 }
 
 impl Attempt {
+    /// `child` is the process of the outer lane until there is the one of the inner lane.
     fn perform(
         &mut self,
         op: &ParentOp,
-        child: Option<&Child>,
+        child: &Child,
         way: Option<BorrowedFd<'_>>,
     ) -> Result<()> {
-        match (op, child) {
-            (ParentOp::CreateCgroup { paths }, _) => {
+        match op {
+            ParentOp::CreateCgroup { paths } => {
                 let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
-            (ParentOp::ApplyLimits { limits }, _) => Ok(oci_runtime_cgroups::apply(limits)?),
-            (ParentOp::IdMaps { uid_map, gid_map }, Some(child)) => {
+            ParentOp::StartUnit {
+                unit,
+                properties,
+                paths,
+            } => {
+                let layout = &self.host.cgroups;
+                let pid = child.pid.unsigned_abs();
+                let created = systemd::start(layout, paths, unit, properties, pid)?;
+                self.cgroup = Some((created, paths.clone()));
+                Ok(())
+            }
+            ParentOp::DelegateCgroup { directory, uid } => {
+                Ok(oci_runtime_cgroups::delegate(directory, *uid)?)
+            }
+            ParentOp::ApplyLimits { limits } => Ok(oci_runtime_cgroups::apply(limits)?),
+            ParentOp::IdMaps { uid_map, gid_map } => {
                 write_map(child.pid, "uid_map", uid_map)?;
                 write_map(child.pid, "gid_map", gid_map)
             }
-            (ParentOp::Hooks { hooks }, Some(child)) => {
+            ParentOp::Hooks { hooks } => {
                 self.hooked = true;
                 let state = self.state.for_hooks(Status::Creating, Some(child.pid));
                 hooks::run(hooks, state)
             }
-            (ParentOp::NetDevices { devices }, Some(_)) => {
+            ParentOp::NetDevices { devices } => {
                 let moves = self.moves.insert(Moves::new(way)?);
                 devices.iter().try_for_each(|device| moves.take(device))
             }
-            (ParentOp::SaveState, Some(child)) => {
+            ParentOp::SaveState => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);
                 self.directory.save(&self.state)
             }
-            (_, None) => Err(Error::call(
-                "perform a step",
-                "without a process",
-                nix::errno::Errno::ESRCH,
-            )),
         }
     }
 
@@ -348,6 +376,9 @@ impl Attempt {
         if let Some((created, paths)) = self.cgroup {
             if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
                 warn!("cannot end what is left in the cgroup: {error}");
+            }
+            if let Some(unit) = &self.state.systemd_unit {
+                cgroup::stop_unit(unit);
             }
             if let Err(error) = created.undo() {
                 warn!("cannot remove the cgroup: {error}");

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use log::warn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use oci_runtime_cgroups::{Layout, Paths};
+use oci_runtime_cgroups::systemd::{self, Unit};
+use oci_runtime_cgroups::{Bus, Layout, Paths};
 
+use crate::cgroup;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::hooks;
 use crate::signal;
@@ -85,7 +87,7 @@ fn delete_known(
         Status::Created | Status::Running | Status::Paused => end(state, force)?,
     }
     match directory.has_config()? {
-        true if force => force_cgroup(&state.cgroup_paths)?,
+        true if force => force_cgroup(&state.cgroup_paths, state.systemd_unit.as_ref())?,
         true => clear_cgroup(root, directory, state)?,
         false => remove_empty(&state.cgroup_paths)?,
     }
@@ -165,15 +167,15 @@ fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> 
     {
         kill_processes_in(own, paths)?;
     }
-    Ok(oci_runtime_cgroups::remove(paths)?)
+    cgroup::remove(paths, state.systemd_unit.as_ref())
 }
 
 /// Removes the cgroup, and before that ends all that runs there.
-fn force_cgroup(paths: &Paths) -> Result<()> {
+fn force_cgroup(paths: &Paths, unit: Option<&Unit>) -> Result<()> {
     if !oci_runtime_cgroups::processes(paths)?.is_empty() {
         kill_all(paths)?;
     }
-    Ok(oci_runtime_cgroups::remove(paths)?)
+    cgroup::remove(paths, unit)
 }
 
 /// Whether another container has the same cgroup, or may have for all we can tell.
@@ -309,12 +311,32 @@ fn delete_damaged(directory: &StateDirectory, id: &str) -> Result<()> {
         let bytes = directory.load_config()?;
         match parse(directory, &bytes) {
             Ok(spec) => {
-                let asked = Some(&*spec.linux.cgroups_path);
-                let paths = oci_runtime_cgroups::resolve(&Layout::read()?, asked, id)?;
-                force_cgroup(&paths)?;
+                force_cgroup_of(&spec, id)?;
             }
             Err(error) => warn!("{id}: whether something of it runs on is not known: {error}"),
         }
     }
     directory.remove()
+}
+
+/// The configuration does not say who has made the cgroup, but a path for systemd has another form than one for the file systems.
+fn force_cgroup_of(spec: &Spec<'_>, id: &str) -> Result<()> {
+    let layout = Layout::read()?;
+    let path = Some(&*spec.linux.cgroups_path);
+    let paths = oci_runtime_cgroups::resolve(&layout, path, id)?;
+    force_cgroup(&paths, None)?;
+    let uid = nix::unistd::geteuid();
+    let bus = if uid.is_root() {
+        Bus::System
+    } else {
+        Bus::User
+    };
+    let Ok(asked) = systemd::asked(path, id, bus) else {
+        return Ok(());
+    };
+    let paths = systemd::resolve(&layout, &asked, uid.as_raw())?;
+    match paths.dirs().into_iter().any(Path::exists) {
+        true => force_cgroup(&paths, Some(&asked.unit)),
+        false => Ok(()),
+    }
 }

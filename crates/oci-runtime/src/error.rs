@@ -136,6 +136,8 @@ pub(crate) enum LowerProblem {
     Seccomp(oci_runtime_seccomp::Error),
     #[error("{0}")]
     Cgroup(oci_runtime_cgroups::Error),
+    #[error("a limit needs a cgroup, and the cgroup manager is \"disabled\"")]
+    NoCgroup,
     #[error("the filter would stop the runtime's own last steps: {call} must be allowed{when}")]
     FilterTooStrict {
         call: &'static str,

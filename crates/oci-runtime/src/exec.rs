@@ -84,7 +84,7 @@ pub fn exec(
         cgroup: Some(&state.cgroup_paths),
     };
     // All of its steps are init's own.
-    let mut perform = |_: &ParentOp, _: Option<&Child>| Ok(());
+    let mut perform = |_: &ParentOp, _: &Child| Ok(());
     let (launched, trace) = launch(&plan, &inputs, directory.path(), &mut perform)?;
     log_trace(&plan, &trace);
     if let Some(path) = options.pid_file

@@ -20,7 +20,7 @@ pub fn features() -> Value {
         "linux": {
             "namespaces": lower::namespace_names().collect::<Vec<_>>(),
             "capabilities": capabilities::names(),
-            "cgroup": {"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+            "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
             "seccomp": seccomp(),
             "apparmor": {"enabled": false},
             "selinux": {"enabled": false},

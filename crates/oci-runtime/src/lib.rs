@@ -5,6 +5,7 @@
 //! out. Nothing downstream of lowering sees the specification again.
 
 mod bundle;
+mod cgroup;
 mod create;
 mod delete;
 mod error;
@@ -34,6 +35,7 @@ pub mod rlimits;
 pub mod spec;
 
 pub use bundle::Bundle;
+pub use cgroup::CgroupManager;
 pub use create::{Create, create, own_stdio, plan, run};
 pub use delete::delete;
 pub use error::{Error, Kind, Result, StepFailure};

@@ -9,6 +9,7 @@ mod print;
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use oci_runtime_cgroups::systemd::{Property, Unit};
 use oci_runtime_cgroups::{Limits, Paths};
 use oci_runtime_init::op::{MAX_SLOTS, Op, Slot, Step as Encoded};
 use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
@@ -63,6 +64,22 @@ pub enum ParentOp {
     CreateCgroup {
         /// The directories.
         paths: Paths,
+    },
+    /// Has systemd make the cgroup, as that of a transient unit around the process of the outer lane.
+    StartUnit {
+        /// The unit.
+        unit: Unit,
+        /// What systemd is told of it.
+        properties: Vec<Property>,
+        /// The directories that it gets.
+        paths: Paths,
+    },
+    /// Makes a user the owner of the cgroup's v2 directory.
+    DelegateCgroup {
+        /// The directory.
+        directory: PathBuf,
+        /// The user.
+        uid: u32,
     },
     /// Writes the limits.
     ApplyLimits {

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oci_runtime_cgroups::Paths;
+use oci_runtime_cgroups::systemd::Unit;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, Described, Result};
@@ -49,6 +50,9 @@ pub(crate) struct State {
     pub annotations: BTreeMap<String, String>,
     /// The container's directory in each cgroup hierarchy.
     pub cgroup_paths: Paths,
+    /// The unit that the cgroup is of, where systemd made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub systemd_unit: Option<Unit>,
     /// `CLONE_NEW*` flags of the namespaces that the configuration names.
     pub namespaces: u64,
     /// What the first process still has to do after the gate, to explain a failure of it.

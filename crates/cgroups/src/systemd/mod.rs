@@ -321,3 +321,6 @@ fn job_removed(unit: &Unit) -> Call<'static> {
         answered: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

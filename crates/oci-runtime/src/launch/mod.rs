@@ -1,7 +1,7 @@
 //! Carrying out a plan: the parent lane, and the conversation with the other two.
 //!
-//! The parent performs its own steps up to the first one of `init`, starts `init` and hands it the plan with the slots. From
-//! then on it is led by reports: a `Yielded` or `Ready` names a step, and the parent's steps that follow that one in the plan
+//! The parent starts `init`, which waits for its plan; performs its own steps up to the first one of `init` (systemd makes a
+//! cgroup around a process that exists, so there is one by then); and hands over the plan with the slots. From then on it is led by reports: a `Yielded` or `Ready` names a step, and the parent's steps that follow that one in the plan
 //! are due. Whatever goes wrong, the new process is killed and waited for before the error is returned.
 
 mod channel;
@@ -12,6 +12,7 @@ mod spawn;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use oci_runtime_init::report::Kind;
@@ -49,15 +50,22 @@ pub(crate) fn launch(
     plan: &Plan,
     inputs: &Inputs<'_>,
     scratch: &Path,
-    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
 ) -> Result<(Launched, Trace)> {
-    perform_from(plan, 0, None, perform)?;
-    let (channel, outer) = start(plan, inputs, scratch)?;
+    let (channel, outer) = start(scratch)?;
+    let handed_over = perform_from(plan, 0, Some(&outer), perform)
+        .and_then(|()| hand_over(plan, inputs, &channel));
+    if let Err(error) = handed_over {
+        // With nobody left to talk to, it exits.
+        drop(channel);
+        reap(outer.pidfd.as_fd());
+        return Err(error);
+    }
     let mut child = None;
     let mut trace = Trace::new();
     match converse(plan, &channel, &mut child, &mut trace, perform) {
         Ok(()) => {
-            reap(outer.as_fd());
+            reap(outer.pidfd.as_fd());
             match child {
                 Some(child) => Ok((Launched { child, channel }, trace)),
                 None => Err(died("it was being started", None)),
@@ -67,7 +75,7 @@ pub(crate) fn launch(
             let status = abandon(child.as_ref());
             // The outer lane may still listen; that nobody is left to talk to it makes it exit.
             drop(channel);
-            let outer = reap(outer.as_fd());
+            let outer = reap(outer.pidfd.as_fd());
             Err(match error {
                 Ended::Error(error) => error,
                 Ended::Silent => silent(outer, status),
@@ -89,24 +97,23 @@ impl From<Error> for Ended {
     }
 }
 
-/// Starts `init` with its plan; answers the outer lane's pidfd.
-fn start(plan: &Plan, inputs: &Inputs<'_>, scratch: &Path) -> Result<(Channel, OwnedFd)> {
-    let slots = slots::open(plan, inputs)?;
-    let code = memfd::plan(plan)?;
+/// Starts `init`: the outer lane, which waits for its plan.
+fn start(scratch: &Path) -> Result<(Channel, Child)> {
     let init = memfd::init(scratch)?;
     let (channel, far_end) = Channel::pair()?;
-    let outer = spawn::spawn(init.as_fd(), far_end.as_fd())
+    let (pid, pidfd) = spawn::spawn(init.as_fd(), far_end.as_fd())
         .map_err(|errno| Error::call("clone3", "CLONE_VM|CLONE_VFORK|CLONE_PIDFD", errno))?;
-    drop(far_end);
+    Ok((channel, Child { pid, pidfd }))
+}
+
+/// Opens what the plan refers to, and gives both to `init`.
+fn hand_over(plan: &Plan, inputs: &Inputs<'_>, channel: &Channel) -> Result<()> {
+    let slots = slots::open(plan, inputs)?;
+    let code = memfd::plan(plan)?;
     let fds: Vec<BorrowedFd<'_>> = std::iter::once(code.as_fd())
         .chain(slots.iter().map(slots::Opened::as_fd))
         .collect();
-    if let Err(error) = channel.send_plan(&fds) {
-        drop(channel);
-        reap(outer.as_fd());
-        return Err(error);
-    }
-    Ok((channel, outer))
+    channel.send_plan(&fds)
 }
 
 fn converse(
@@ -114,7 +121,7 @@ fn converse(
     channel: &Channel,
     child: &mut Option<Child>,
     trace: &mut Trace,
-    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
 ) -> Result<(), Ended> {
     loop {
         let Some((report, pid)) = channel.receive()? else {
@@ -156,12 +163,13 @@ fn perform_from(
     plan: &Plan,
     first: usize,
     child: Option<&Child>,
-    perform: &mut dyn FnMut(&ParentOp, Option<&Child>) -> Result<()>,
+    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
 ) -> Result<()> {
     let due = plan.steps().get(first..).unwrap_or_default();
+    let missing = || Error::call("perform a step", "without a process", Errno::ESRCH);
     due.iter()
         .map_while(|step| plan.parent_op(step))
-        .try_for_each(|op| perform(op, child))
+        .try_for_each(|op| perform(op, child.ok_or_else(missing)?))
 }
 
 impl Launched {
@@ -210,7 +218,7 @@ fn reap(pidfd: BorrowedFd<'_>) -> Option<WaitStatus> {
 fn wait(call: impl Fn() -> nix::Result<WaitStatus>) -> Option<WaitStatus> {
     loop {
         match call() {
-            Err(nix::errno::Errno::EINTR) => {}
+            Err(Errno::EINTR) => {}
             other => return other.ok(),
         }
     }
@@ -219,7 +227,7 @@ fn wait(call: impl Fn() -> nix::Result<WaitStatus>) -> Option<WaitStatus> {
 fn silent(outer: Option<WaitStatus>, inner: Option<WaitStatus>) -> Error {
     match (outer, inner) {
         (Some(WaitStatus::Exited(_, status)), _) if status >= spawn::EXEC_FAILED => {
-            let errno = nix::errno::Errno::from_raw(status - spawn::EXEC_FAILED);
+            let errno = Errno::from_raw(status - spawn::EXEC_FAILED);
             Error::call("execveat", "oci-init", errno)
         }
         (_, inner) => died("the container was being set up", inner),

@@ -15,9 +15,12 @@ use nix::errno::Errno;
 pub(super) const EXEC_FAILED: i32 = 100;
 
 /// Starts `program`, with the number of `socket` as its argument and an empty environment. Signal handlers are reset; the
-/// program itself takes care of the mask and of ignored signals. Answers its pidfd: a caller with a thread that reaps
+/// program itself takes care of the mask and of ignored signals. Answers its pid and its pidfd: a caller with a thread that reaps
 /// whatever ends could make a number mean another process.
-pub(super) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+pub(super) fn spawn(
+    program: BorrowedFd<'_>,
+    socket: BorrowedFd<'_>,
+) -> Result<(i32, OwnedFd), Errno> {
     let number = CString::new(socket.as_raw_fd().to_string()).map_err(|_| Errno::EINVAL)?;
     let argv = [c"oci-init".as_ptr(), number.as_ptr(), std::ptr::null()];
     let envp = [std::ptr::null::<libc::c_char>()];
@@ -41,7 +44,7 @@ pub(super) fn spawn(program: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<O
     };
     match i32::try_from(result) {
         // SAFETY: clone3(2) has just made this fd, so nobody else owns it. The block has no `nomem`, so it is read anew.
-        Ok(pid) if pid > 0 => Ok(unsafe { OwnedFd::from_raw_fd(pidfd) }),
+        Ok(pid) if pid > 0 => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
         Ok(errno) => Err(Errno::from_raw(-errno)),
         Err(_) => Err(Errno::EOVERFLOW),
     }

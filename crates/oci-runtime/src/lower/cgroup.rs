@@ -3,52 +3,190 @@
 //! On v2 the process is born in it (`CLONE_INTO_CGROUP`). On v1 it writes itself into each hierarchy, through files that the
 //! outer lane has opened: moving another process would mean to wait for every fork in the system, in each hierarchy anew.
 
-use oci_runtime_cgroups::{Paths, Resources};
+use oci_runtime_cgroups::systemd::{self, Asked, Property, Unit};
+use oci_runtime_cgroups::{Bus, DeviceRule, Limits, Paths, Resources, writes_for_update};
 use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use super::host_side::later_slot;
+use super::namespaces::{self, CGROUP, USER};
 use super::text::c;
+use crate::cgroup::CgroupManager;
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
 use crate::plan::{ParentOp, Plan, Source};
-use crate::spec::Linux;
+use crate::spec::{Linux, Mount, Spec};
 
 const PATH: &str = "/linux/cgroupsPath";
 const RESOURCES: &str = "/linux/resources";
 
 /// Where the container's cgroup is.
-pub(super) fn paths(linux: &Linux<'_>, host: &Host, id: &str) -> Result<Paths> {
-    let asked = (!linux.cgroups_path.is_empty()).then_some(&*linux.cgroups_path);
-    oci_runtime_cgroups::resolve(&host.cgroups, asked, id)
-        .map_err(|error| Error::lower(PATH, LowerProblem::Cgroup(error)))
+pub(super) struct Place {
+    /// None where it gets none of its own.
+    pub paths: Paths,
+    /// What systemd is asked for, if it makes the cgroup.
+    ask: Option<(Asked, Vec<Property>)>,
 }
 
-/// The parent's steps that make it and limit it.
+impl Place {
+    /// The unit that the cgroup is of.
+    pub fn unit(&self) -> Option<Unit> {
+        self.ask.as_ref().map(|(asked, _)| asked.unit.clone())
+    }
+}
+
+/// Finds the place.
+pub(super) fn place(
+    spec: &Spec<'_>,
+    host: &Host,
+    id: &str,
+    manager: CgroupManager,
+) -> Result<Place> {
+    let asked = (!spec.linux.cgroups_path.is_empty()).then_some(&*spec.linux.cgroups_path);
+    let fail = |error| Error::lower(PATH, LowerProblem::Cgroup(error));
+    match manager {
+        CgroupManager::Disabled => Ok(Place {
+            paths: Paths::default(),
+            ask: None,
+        }),
+        CgroupManager::Cgroupfs => Ok(Place {
+            paths: oci_runtime_cgroups::resolve(&host.cgroups, asked, id).map_err(fail)?,
+            ask: None,
+        }),
+        CgroupManager::Systemd => {
+            let asked = systemd::asked(asked, id, bus(host)).map_err(fail)?;
+            let paths = systemd::resolve(&host.cgroups, &asked, host.euid).map_err(fail)?;
+            let properties = properties(spec, host, id, &asked)?;
+            Ok(Place {
+                paths,
+                ask: Some((asked, properties)),
+            })
+        }
+    }
+}
+
+/// Root of a user namespace is a user to the machine's systemd.
+fn bus(host: &Host) -> Bus {
+    match host.euid == 0 && host.initial_user_namespace {
+        true => Bus::System,
+        false => Bus::User,
+    }
+}
+
+fn properties(spec: &Spec<'_>, host: &Host, id: &str, asked: &Asked) -> Result<Vec<Property>> {
+    let mut properties = systemd::of_unit(asked, id, host.cgroups.mode);
+    let annotations = spec.annotations.iter();
+    let annotations = annotations.map(|(name, value)| (&**name, &**value));
+    let named = systemd::from_annotations(annotations)
+        .map_err(|error| Error::lower("/annotations", LowerProblem::Cgroup(error)))?;
+    systemd::merge(&mut properties, named);
+    Ok(properties)
+}
+
+/// The parent's steps that make it, limit it and give it away.
 pub(super) fn make(
     plan: &mut Plan,
-    linux: &Linux<'_>,
+    spec: &Spec<'_>,
     host: &Host,
-    paths: &Paths,
+    place: &Place,
     warnings: &mut Vec<String>,
 ) -> Result<()> {
     let nothing = Resources::default();
-    let resources = linux.resources.as_ref().unwrap_or(&nothing);
-    let limits = oci_runtime_cgroups::writes(resources, &host.cgroups, paths).map_err(|error| {
-        let pointer = format!("{RESOURCES}{}", error.pointer().unwrap_or_default());
-        Error::lower(pointer, LowerProblem::Cgroup(error))
-    })?;
+    let resources = spec.linux.resources.as_ref().unwrap_or(&nothing);
+    if place.paths.0.is_empty() {
+        return refuse_limits(resources, host, warnings);
+    }
+    let limits =
+        oci_runtime_cgroups::writes(resources, &host.cgroups, &place.paths).map_err(|error| {
+            let pointer = format!("{RESOURCES}{}", error.pointer().unwrap_or_default());
+            Error::lower(pointer, LowerProblem::Cgroup(error))
+        })?;
     let warning = |warning: &oci_runtime_cgroups::Warning| {
         format!("{RESOURCES}{}: {}", warning.origin, warning.reason)
     };
     warnings.extend(limits.warnings.iter().map(warning));
+    let limits = create(plan, place, limits);
+    plan.parent(RESOURCES, ParentOp::ApplyLimits { limits });
+    if let (Some(uid), Some(directory)) = (owner(spec), place.paths.unified())
+        && place.paths.is_v2_only()
+    {
+        let directory = directory.to_owned();
+        plan.parent(PATH, ParentOp::DelegateCgroup { directory, uid });
+    }
+    Ok(())
+}
+
+/// The step that makes it; answers the limits that are still to be written then.
+fn create(plan: &mut Plan, place: &Place, limits: Limits) -> Limits {
+    let paths = place.paths.clone();
+    let Some((asked, properties)) = &place.ask else {
+        plan.parent(PATH, ParentOp::CreateCgroup { paths });
+        return limits;
+    };
+    let (known, rest) = systemd::divide(&limits, &paths);
+    // What the configuration says by annotation was said on purpose.
+    let said = |property: &Property| properties.iter().any(|p| p.name == property.name);
+    let known = known.into_iter().filter(|property| !said(property));
+    let properties = properties.iter().cloned().chain(known).collect();
+    let unit = asked.unit.clone();
     plan.parent(
         PATH,
-        ParentOp::CreateCgroup {
-            paths: paths.clone(),
+        ParentOp::StartUnit {
+            unit,
+            properties,
+            paths,
         },
     );
-    plan.parent(RESOURCES, ParentOp::ApplyLimits { limits });
+    rest
+}
+
+/// Without a cgroup nothing is limited. Device rules are the exception: every configuration has some, to be narrower than
+/// what the caller's own cgroup allows; without them that is what holds.
+fn refuse_limits(resources: &Resources, host: &Host, warnings: &mut Vec<String>) -> Result<()> {
+    // Any place does to see what would be written there.
+    let limits = oci_runtime_cgroups::resolve(&host.cgroups, Some("/none"), "none")
+        .and_then(|paths| writes_for_update(resources, &host.cgroups, &paths));
+    let unlimited = |value: &str| matches!(value, "max" | "-1");
+    match limits {
+        Ok(limits) if limits.writes.iter().all(|write| unlimited(&write.value)) => {}
+        _ => return Err(Error::lower(RESOURCES, LowerProblem::NoCgroup)),
+    }
+    let denies = |rules: &Vec<DeviceRule>| rules.iter().any(|rule| !rule.allow);
+    if resources.devices.as_ref().is_some_and(denies) {
+        warnings.push(format!(
+            "{RESOURCES}/devices: without a cgroup of its own the container may use the devices that the caller may"
+        ));
+    }
     Ok(())
+}
+
+/// The user who is to own the cgroup, in the caller's ids: the one that the program runs as, where the container has a cgroup
+/// namespace and a writable cgroup mount of its own (config-linux.md, "Cgroup ownership"). None where that is root already.
+fn owner(spec: &Spec<'_>) -> Option<u32> {
+    let own = namespaces::read(&spec.linux);
+    if own.new & CGROUP == 0 || !spec.mounts.iter().any(is_writable_view) {
+        return None;
+    }
+    let inside = spec.process.as_ref()?.user.uid;
+    let uid = match own.all() & USER {
+        0 => inside,
+        // What a namespace that is joined maps is not known here.
+        _ if own.new & USER == 0 => return None,
+        _ => mapped(&spec.linux, inside)?,
+    };
+    (uid != 0).then_some(uid)
+}
+
+fn is_writable_view(mount: &Mount<'_>) -> bool {
+    &*mount.kind == "cgroup"
+        && &*mount.destination == "/sys/fs/cgroup"
+        && !mount.options.iter().any(|option| &**option == "ro")
+}
+
+fn mapped(linux: &Linux<'_>, inside: u32) -> Option<u32> {
+    linux.uid_mappings.iter().find_map(|map| {
+        let offset = inside.checked_sub(map.container_id)?;
+        (offset < map.size).then(|| map.host_id.checked_add(offset))?
+    })
 }
 
 /// A slot for the v2 directory, if there is one.

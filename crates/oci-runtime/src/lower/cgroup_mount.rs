@@ -12,7 +12,7 @@ use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
 
 use super::host_side::open_tree;
 use super::text::{below_root, c};
-use crate::error::Result;
+use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::pointer::pointer;
@@ -38,13 +38,16 @@ pub(super) fn sources(
     }
     let origin = pointer(&["mounts".into(), mount.into()]);
     let open = |hierarchy: &Hierarchy| {
-        let directory = directory(hierarchy, paths);
-        open_tree(
-            plan,
-            &origin,
-            directory.unwrap_or(&hierarchy.mount_point),
-            false,
-        )
+        match directory(hierarchy, paths) {
+            Some(directory) => open_tree(plan, &origin, directory, false),
+            // Without a cgroup of its own it stays in the caller's.
+            None => {
+                let own = hierarchy.own_dir();
+                let own =
+                    own.map_err(|error| Error::lower(&origin, LowerProblem::Cgroup(error)))?;
+                open_tree(plan, &origin, &own, false)
+            }
+        }
     };
     host.cgroups
         .hierarchies

@@ -26,8 +26,10 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
+use oci_runtime_cgroups::systemd::Unit;
 use oci_runtime_init::op::{Op, Slot};
 
+use crate::cgroup::CgroupManager;
 use crate::check;
 use crate::error::{Error, LowerProblem, Result};
 use crate::hooks::Hook;
@@ -56,6 +58,8 @@ pub(crate) struct Request<'a> {
     pub preserve_fds: u16,
     /// Whether the payload gets a session keyring of its own.
     pub keyring: bool,
+    /// Who makes the cgroup.
+    pub cgroup_manager: CgroupManager,
 }
 
 /// A plan, and what the parent has to remember of the container.
@@ -63,6 +67,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Lowered {
     pub plan: Plan,
     pub cgroup: Paths,
+    /// The cgroup's unit, where systemd makes it.
+    pub unit: Option<Unit>,
     /// `CLONE_NEW*` flags of all namespaces that the configuration names.
     pub namespaces: u64,
     pub rootfs: PathBuf,
@@ -80,7 +86,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     let linux = &spec.linux;
     let rootfs = rootfs(spec, request.bundle);
     let namespaces = namespaces::read(linux);
-    let cgroup = cgroup::paths(linux, host, request.id)?;
+    let place = cgroup::place(spec, host, request.id, request.cgroup_manager)?;
+    let cgroup = &place.paths;
     let mut warnings = Vec::new();
     let filter = seccomp::compile(spec, process, host, &mut warnings)?;
     let mut plan = Plan::new(request.preserve_fds);
@@ -89,15 +96,15 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
         spec,
         &namespaces,
         process,
-        &cgroup,
+        cgroup,
         &rootfs,
         request.gate,
     );
 
-    cgroup::make(&mut plan, linux, host, &cgroup, &mut warnings)?;
+    cgroup::make(&mut plan, spec, host, &place, &mut warnings)?;
 
     process::outer(&mut plan, process);
-    let opened = open_on_host(&mut plan, spec, host, &namespaces, &cgroup, request.bundle)?;
+    let opened = open_on_host(&mut plan, spec, host, &namespaces, cgroup, request.bundle)?;
     namespaces::time(&mut plan, linux, &namespaces)?;
     let locked = locked::lock(&mut plan, &namespaces, request.state)?;
     namespaces::join(&mut plan, &namespaces, &slots.namespaces);
@@ -110,8 +117,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
     net_devices::take(&mut plan, linux, slots.net);
     process::session(&mut plan, request.id, request.keyring)?;
-    let place = hooks::place_of_root(spec, &rootfs)?;
-    propagation::attach_root(&mut plan, linux, slots.rootfs, &place);
+    let place_of_root = hooks::place_of_root(spec, &rootfs)?;
+    propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
     devices::make(&mut plan, spec, opened.devices)?;
     mounts::close_dev(&mut plan, spec)?;
@@ -130,7 +137,8 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     limits::check(&plan)?;
     Ok(Lowered {
         plan,
-        cgroup,
+        unit: place.unit(),
+        cgroup: place.paths,
         namespaces: namespaces.all(),
         rootfs,
         poststart: hooks::of_parent("poststart", &spec.hooks.poststart),

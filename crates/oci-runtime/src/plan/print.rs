@@ -85,6 +85,25 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("paths", json!(paths.0));
             "CreateCgroup"
         }
+        ParentOp::StartUnit {
+            unit,
+            properties,
+            paths,
+        } => {
+            put("unit", json!(unit.name));
+            put("bus", json!(unit.bus));
+            let properties = properties
+                .iter()
+                .map(|property| json!([property.name, property.value]));
+            put("properties", properties.collect());
+            put("paths", json!(paths.0));
+            "StartUnit"
+        }
+        ParentOp::DelegateCgroup { directory, uid } => {
+            put("directory", json!(directory));
+            put("uid", json!(uid));
+            "DelegateCgroup"
+        }
         ParentOp::ApplyLimits { limits } => {
             let writes = limits
                 .writes
