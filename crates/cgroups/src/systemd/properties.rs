@@ -9,7 +9,7 @@ use super::devices::allowed;
 use super::name::Asked;
 use crate::dbus::Value;
 use crate::layout::Mode;
-use crate::limits::write::Limits;
+use crate::limits::write::{Limits, OnRefusal};
 use crate::paths::Paths;
 
 /// systemd's word for no limit.
@@ -52,10 +52,15 @@ pub fn divide(limits: &Limits, paths: &Paths) -> (Vec<Property>, Limits) {
     let v2 = paths.is_v2_only();
     let table = if v2 { V2 } else { V1 };
     for write in &limits.writes {
-        let name = write.file.file_name().unwrap_or_default();
+        // Where there are two files for a setting systemd has a word for the second, and may not know of the first.
+        let (file, value, second) = match &write.on_refusal {
+            OnRefusal::Instead { file, value } => (file, value, true),
+            _ => (&write.file, &write.value, false),
+        };
+        let name = file.file_name().unwrap_or_default();
         let row = table.iter().find(|(file, _)| name == *file);
-        let known = row.and_then(|(_, translate)| translate(&write.value));
-        if known.is_none() || !v2 {
+        let known = row.and_then(|(_, translate)| translate(value));
+        if known.is_none() || second || !v2 {
             rest.writes.push(write.clone());
         }
         for (name, value) in known.into_iter().flatten() {

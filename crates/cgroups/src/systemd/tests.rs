@@ -62,7 +62,7 @@ fn systemd_is_told_what_it_knows_and_the_rest_is_written() {
         "AllowedCPUs ay [7,2]",
         "AllowedMemoryNodes ay [1]",
         "TasksMax t 50",
-        "IOWeight t 100",
+        "IOWeight t 910",
         "MemoryHigh t 18446744073709551615",
         "DeviceAllow a(ss) []",
         "DevicePolicy s \"strict\"",
@@ -73,7 +73,11 @@ fn systemd_is_told_what_it_knows_and_the_rest_is_written() {
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
-    for line in ["cpu.max.burst=10", "memory.oom.group=1"] {
+    for line in [
+        "cpu.max.burst=10",
+        "memory.oom.group=1",
+        "io.bfq.weight=100",
+    ] {
         assert!(rest.contains(&line.to_owned()), "{line}: {rest:?}");
     }
     let known = [
@@ -98,7 +102,8 @@ fn all_is_written_on_v1() {
         "MemoryLimit t 1048576",
         "CPUShares t 512",
         "DevicePolicy s \"strict\"",
-        DEVICES,
+        // The narrower rule has what the wider one allows, because v1 wants one to allow all.
+        &DEVICES.replacen("\"rw\"", "\"rwm\"", 1),
     ] {
         assert!(found.contains(&line.to_owned()), "{line}: {found:?}");
     }
