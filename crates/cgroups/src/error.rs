@@ -191,14 +191,17 @@ pub enum Error {
         pids: Vec<i32>,
     },
     /// systemd has made the unit's cgroup in another place than where it has its units by convention.
-    #[error("the unit {unit} has the cgroup {found:?}, not {expected:?} as expected")]
+    #[error(
+        "the unit {unit} has not the cgroup {expected:?} as expected{}",
+        Where(found)
+    )]
     Place {
         /// Name of the unit.
         unit: String,
         /// The directory that was expected.
         expected: PathBuf,
-        /// The path in /proc/PID/cgroup.
-        found: String,
+        /// The directory of its process, if it can be seen from here.
+        found: Option<PathBuf>,
     },
     /// An annotation cannot be a property of a unit.
     #[error("annotation {annotation}: {value:?}: {reason}")]

@@ -3,6 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use crate::check;
 use crate::create::{complain, count, log_trace};
 use crate::error::{Cause, Error, Result};
@@ -85,7 +87,17 @@ pub fn exec(
     };
     // All of its steps are init's own.
     let mut perform = |_: &ParentOp, _: &Child| Ok(());
-    let (launched, trace) = launch(&plan, &inputs, directory.path(), &mut perform)?;
+    let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &mut perform);
+    let (launched, trace) = match attempt(&inputs) {
+        Err(error) if has_handed_down(&error) => {
+            let own = oci_runtime_cgroups::paths_of(&host.cgroups, state.init_process_pid)?;
+            attempt(&Inputs {
+                cgroup: Some(&own),
+                ..inputs
+            })?
+        }
+        attempted => attempted?,
+    };
     log_trace(&plan, &trace);
     if let Some(path) = options.pid_file
         && let Err(error) = write_pid_file(path, launched.child.pid)
@@ -98,6 +110,14 @@ pub fn exec(
         let _ = std::fs::remove_file(path);
     }
     started.map(Process::from)
+}
+
+/// On v2 a payload that manages cgroups itself, as systemd does, leaves none of its processes in the container's own, and the
+/// kernel lets nobody else in. Then the place to be is where the first process is.
+fn has_handed_down(error: &Error) -> bool {
+    error
+        .step()
+        .is_some_and(|step| step.op == "Spawn" && step.errno == Errno::EBUSY)
 }
 
 fn refuse(status: Status, ignore_paused: bool) -> Result<()> {

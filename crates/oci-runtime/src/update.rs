@@ -4,7 +4,7 @@
 //! refuses is not kept, and those written before it are taken back.
 
 use log::warn;
-use oci_runtime_cgroups::{Layout, Present, Resources, writes_for_update};
+use oci_runtime_cgroups::{Layout, Present, Resources, systemd, writes_for_update};
 use serde_json::{Value, json};
 
 use crate::error::{Cause, Error, Result};
@@ -33,7 +33,10 @@ pub fn update(root: &StateRoot, id: &str, resources: &Resources) -> Result<()> {
     for warning in &limits.warnings {
         warn!("/linux/resources{}: {}", warning.origin, warning.reason);
     }
-    oci_runtime_cgroups::update(&limits)?;
+    match &state.systemd_unit {
+        Some(unit) => systemd::update(unit, paths, &limits)?,
+        None => oci_runtime_cgroups::update(&limits)?,
+    }
     keep(&directory, resources)
 }
 

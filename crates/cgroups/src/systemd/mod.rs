@@ -12,17 +12,16 @@ mod gvariant;
 mod name;
 mod properties;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::apply::apply;
 use crate::dbus::{Bus, Call, Connection, Kind, Message, Value};
 use crate::error::{Error, Result};
-use crate::files::read_value;
 use crate::layout::Layout;
 use crate::limits::write::Limits;
 use crate::paths::Paths;
+use crate::place::paths_of;
 use crate::processes::processes;
 use crate::tree::{Created, adopt};
 
@@ -89,10 +88,16 @@ pub fn start(
         }
         result => result?,
     }
-    if !unit.is_slice() {
-        verify_place(layout, paths, unit, pid)?;
+    let placed = match unit.is_slice() {
+        true => Ok(()),
+        false => verify_place(layout, paths, unit, pid),
+    };
+    let adopted = placed.and_then(|()| adopt(layout, paths));
+    if adopted.is_err() {
+        // The cause is what the caller needs; a scope ends with its process in any case.
+        let _ = stop(unit);
     }
-    adopt(layout, paths)
+    adopted
 }
 
 /// Stops `unit` and waits for it: what still lives in it is ended as its properties say. One that is not there is fine.
@@ -110,23 +115,20 @@ pub fn stop(unit: &Unit) -> Result<()> {
     bus.call(&reset_failed(unit)).map(drop)
 }
 
-/// Carries out changed limits of a unit, whose cgroup is at `paths`: systemd is told what it knows by name, the rest is written.
+/// Changes limits of a unit, whose cgroup is at `paths`, as [`crate::update`] does; and tells systemd those that it knows by
+/// name, so that a reload does not bring back the old ones.
 ///
 /// # Errors
-/// There is no bus, systemd refuses, or the kernel does.
+/// The kernel refuses, and nothing is changed; or there is no bus or systemd refuses, and the new limits hold until a reload.
 pub fn update(unit: &Unit, paths: &Paths, limits: &Limits) -> Result<()> {
-    let (properties, mut rest) = divide(limits, paths);
-    // Before anything changes.
-    apply(&Limits {
-        checks: std::mem::take(&mut rest.checks),
-        ..Limits::default()
-    })?;
-    if !properties.is_empty() {
-        let call = set_unit_properties(unit, &properties);
-        let mut bus = Connection::open(unit.bus, std::slice::from_ref(&call))?;
-        answer(&mut bus, unit, &call, 2)?;
+    crate::apply::update(limits)?;
+    let (properties, _) = divide(limits, paths);
+    if properties.is_empty() {
+        return Ok(());
     }
-    apply(&rest)
+    let call = set_unit_properties(unit, &properties);
+    let mut bus = Connection::open(unit.bus, std::slice::from_ref(&call))?;
+    answer(&mut bus, unit, &call, 2)
 }
 
 /// Takes the place of a unit in which nothing lives any more.
@@ -219,36 +221,20 @@ fn refused(unit: &Unit, call: &Call<'_>, error: &str, message: &Message) -> Erro
 
 /// A systemd whose own root lies elsewhere would have made the cgroup in another place than the one all later commands look in.
 fn verify_place(layout: &Layout, paths: &Paths, unit: &Unit, pid: u32) -> Result<()> {
-    let file = PathBuf::from(format!("/proc/{pid}/cgroup"));
-    let text = read_value(&file)?;
-    let place = |key: &str| {
-        text.lines().find_map(|line| {
-            let (names, path) = line.split_once(':')?.1.split_once(':')?;
-            names.split(',').any(|name| name == key).then_some(path)
-        })
-    };
+    let found = paths_of(layout, pid.cast_signed())?;
     // Where systemd itself keeps its units.
-    for key in ["name=systemd", ""] {
-        let hierarchy = layout.hierarchies.iter().find(|hierarchy| match key {
-            "" => hierarchy.v2,
-            _ => hierarchy.controllers.iter().any(|name| name == key),
-        });
-        let (Some(hierarchy), Some(expected), Some(found)) =
-            (hierarchy, paths.dir(key), place(key))
-        else {
-            continue;
-        };
-        let below = Path::new(found).strip_prefix(&hierarchy.root);
-        if below.is_ok_and(|below| hierarchy.mount_point.join(below) == expected) {
-            return Ok(());
-        }
-        return Err(Error::Place {
+    let key = match paths.is_v2_only() {
+        true => "",
+        false => "name=systemd",
+    };
+    match (paths.dir(key), found.dir(key)) {
+        (Some(expected), found) if found != Some(expected) => Err(Error::Place {
             unit: unit.name.clone(),
             expected: expected.to_owned(),
-            found: found.to_owned(),
-        });
+            found: found.map(Path::to_path_buf),
+        }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";

@@ -4,7 +4,7 @@
 //! outer lane has opened: moving another process would mean to wait for every fork in the system, in each hierarchy anew.
 
 use oci_runtime_cgroups::systemd::{self, Asked, Property, Unit};
-use oci_runtime_cgroups::{Bus, DeviceRule, Limits, Paths, Resources, writes_for_update};
+use oci_runtime_cgroups::{Bus, DeviceRule, Limits, Paths, Present, Resources, writes_for_update};
 use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use super::host_side::later_slot;
@@ -143,8 +143,12 @@ fn create(plan: &mut Plan, place: &Place, limits: Limits) -> Limits {
 /// what the caller's own cgroup allows; without them that is what holds.
 fn refuse_limits(resources: &Resources, host: &Host, warnings: &mut Vec<String>) -> Result<()> {
     // Any place does to see what would be written there.
+    let others = Resources {
+        devices: None,
+        ..resources.clone()
+    };
     let limits = oci_runtime_cgroups::resolve(&host.cgroups, Some("/none"), "none")
-        .and_then(|paths| writes_for_update(resources, &host.cgroups, &paths));
+        .and_then(|paths| writes_for_update(&others, &host.cgroups, &paths, &Present::default()));
     let unlimited = |value: &str| matches!(value, "max" | "-1");
     match limits {
         Ok(limits) if limits.writes.iter().all(|write| unlimited(&write.value)) => {}
