@@ -1,8 +1,8 @@
 //! Properties that a configuration names itself: the annotation `org.systemd.property.TimeoutStopUSec` with the value
 //! `uint64 5000000`.
 
-use super::Property;
 use super::gvariant::parse;
+use super::unit::Property;
 use crate::dbus::Value;
 use crate::error::{Error, Result};
 

@@ -2,7 +2,7 @@
 //! a second program, and both have to allow; on v1 through the same files. So what it is told allows at least what the
 //! rules allow, and on v1, where it has the last word, that and no more as far as its words go.
 
-use super::Property;
+use super::unit::Property;
 use crate::dbus::Value;
 use crate::device_rule::{ALL, Kind, MKNOD, READ, Rule, WRITE};
 use crate::limits::write::Limits;

@@ -11,12 +11,11 @@ mod devices;
 mod gvariant;
 mod name;
 mod properties;
+mod unit;
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use crate::dbus::{Bus, Call, Connection, Kind, Message, Value};
+use crate::dbus::{Call, Connection, Kind, Message, Value};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::limits::write::Limits;
@@ -28,34 +27,10 @@ use crate::tree::{Created, adopt};
 pub use annotations::{from_annotations, merge};
 pub use name::{Asked, asked, resolve};
 pub use properties::{divide, of_unit};
-
-/// A unit of one of systemd's instances.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
-    /// Its full name, such as `ocirun-web.scope`.
-    pub name: String,
-    /// The bus at which its systemd is found.
-    pub bus: Bus,
-}
-
-/// A property of a unit, of the name and type that systemd gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Property {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: Value,
-}
+pub use unit::{Property, Unit};
 
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
-
-impl Unit {
-    /// Whether it is a slice: then it holds no process of its own by what systemd knows.
-    pub fn is_slice(&self) -> bool {
-        self.name.ends_with(".slice")
-    }
-}
 
 /// Makes `unit` around the process `pid`, waits until systemd is done with it, and makes what systemd does not: directories of
 /// v1 hierarchies that it does not use, and v2 controllers that it does not know.

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Unit;
+use super::unit::Unit;
 use crate::dbus::Bus;
 use crate::error::{Error, Result};
 use crate::layout::{Hierarchy, Layout};
@@ -50,10 +50,7 @@ pub fn asked(cgroups_path: Option<&str>, id: &str, bus: Bus) -> Result<Asked> {
         (prefix, name) => format!("{prefix}-{name}.scope"),
     };
     check_name(&name).map_err(|reason| refuse(value, reason))?;
-    for slice in [slice, &name] {
-        if slice.ends_with(".slice") || slice == "" || slice == name {
-            continue;
-        }
+    if !slice.is_empty() && !slice.ends_with(".slice") {
         return Err(refuse(value, "its first part is no name of a slice"));
     }
     for slice in [slice, &name] {

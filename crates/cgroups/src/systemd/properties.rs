@@ -3,10 +3,10 @@
 //! The limits are found by the files that they are written to, so that all the arithmetic is done in one place: whatever is
 //! lowered to `memory.max`, or written there by `unified`, is `MemoryMax`.
 
-use super::Property;
 use super::annotations::put;
 use super::devices::allowed;
 use super::name::Asked;
+use super::unit::Property;
 use crate::dbus::Value;
 use crate::layout::Mode;
 use crate::limits::write::{Limits, OnRefusal};

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::dbus::Bus;
 use crate::limits::writes;
 use crate::paths;
 use crate::resources::Resources;
