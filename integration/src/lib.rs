@@ -8,6 +8,7 @@
 //! * *residue*: a mount, process, cgroup or file that the host has after a case and had not before.
 
 pub mod bundle;
+pub mod bus;
 pub mod canary;
 pub mod case;
 pub mod cgroup;

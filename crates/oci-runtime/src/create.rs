@@ -318,12 +318,7 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
 
 impl Attempt {
     /// `child` is the process of the outer lane until there is the one of the inner lane.
-    fn perform(
-        &mut self,
-        op: &ParentOp,
-        child: &Child,
-        way: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
+    fn perform(&mut self, op: &ParentOp, child: &Child, way: Option<BorrowedFd<'_>>) -> Result<()> {
         match op {
             ParentOp::CreateCgroup { paths } => {
                 let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;

@@ -85,9 +85,7 @@ pub fn stop(unit: &Unit) -> Result<()> {
     match finish_job(&mut bus, unit, &calls[1], 3) {
         Err(Error::Systemd { error, .. }) if error == NO_SUCH_UNIT => Ok(()),
         result => result,
-    }?;
-    // It has nothing to say that would matter now.
-    bus.call(&reset_failed(unit)).map(drop)
+    }
 }
 
 /// Changes limits of a unit, whose cgroup is at `paths`, as [`crate::update`] does; and tells systemd those that it knows by
