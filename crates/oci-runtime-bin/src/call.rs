@@ -3,6 +3,9 @@
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use oci_runtime::Bundle;
+
+use crate::activation::listen_fds;
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Misuse};
 use crate::sys;
@@ -26,10 +29,34 @@ impl Call {
         Path::new(self.arguments.text("bundle").unwrap_or(".".as_ref()))
     }
 
+    /// The bundle with its configuration, or the one of `--config`.
+    pub fn open_bundle(&self) -> Result<Bundle, Failure> {
+        let opened = match self.arguments.text("config") {
+            None => Bundle::open(self.bundle()),
+            Some(file) => Bundle::with_config(self.bundle(), Path::new(file)),
+        };
+        Ok(opened?)
+    }
+
+    /// The fds that a container keeps: the sockets that a service manager hands over, and as many as asked for after them.
+    pub fn handed_fds(&self) -> Result<Vec<BorrowedFd<'static>>, Failure> {
+        self.fds(u32::from(listen_fds()) + u32::from(self.asked_fds()?))
+    }
+
     /// The fds that the process keeps: as many as asked for, from 3 on.
     pub fn preserved_fds(&self) -> Result<Vec<BorrowedFd<'static>>, Failure> {
+        self.fds(self.asked_fds()?.into())
+    }
+
+    fn fds(&self, count: u32) -> Result<Vec<BorrowedFd<'static>>, Failure> {
+        let fds = 3..3 + count.cast_signed();
+        fds.map(|fd| sys::inherited(fd).map_err(|_| Failure::PreservedFd { fd, count }))
+            .collect()
+    }
+
+    fn asked_fds(&self) -> Result<u16, Failure> {
         let Some(text) = self.arguments.text("preserve-fds") else {
-            return Ok(Vec::new());
+            return Ok(0);
         };
         let bad = || {
             Misuse::bad(
@@ -41,16 +68,8 @@ impl Call {
         let digits = text
             .to_str()
             .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let count: u16 = digits
+        digits
             .and_then(|digits| digits.parse().ok())
-            .ok_or_else(bad)?;
-        let fds = 3..3 + i32::from(count);
-        fds.map(|fd| {
-            sys::inherited(fd).map_err(|_| Failure::PreservedFd {
-                fd,
-                count: count.into(),
-            })
-        })
-        .collect()
+            .ok_or_else(|| bad().into())
     }
 }

@@ -6,18 +6,36 @@ use std::path::Path;
 use oci_runtime::spec::Spec;
 use oci_runtime::{Bundle, Create, own_stdio};
 
+use crate::activation;
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::Failure;
+use crate::notify::{self, Notify};
+use crate::pidfd::pidfd_socket;
 
 /// `create ID`.
 pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
-    let bundle = Bundle::open(call.bundle())?;
-    let spec = bundle.spec()?;
-    let preserved = call.preserved_fds()?;
+    let id = call.arguments.id();
+    let bundle = call.open_bundle()?;
+    let mut spec = bundle.spec()?;
+    let preserved = call.handed_fds()?;
     let console = console(terminal(&spec), true, call.arguments.text("console-socket"))?;
+    let pidfd = pidfd_socket(&call.arguments)?;
+    activation::tell(&mut spec);
+    let notify = Notify::from_environment(&call.root, &id);
+    if let Some(notify) = &notify {
+        notify.prepare(&mut spec)?;
+    }
     let options = options(call, &bundle, &spec, &preserved, &console);
-    oci_runtime::create(&call.root, &call.arguments.id(), &options)?;
+    let made = oci_runtime::create(&call.root, &id, &options);
+    if made.is_err() && notify.is_some() {
+        notify::clear_away(&call.root, &id);
+    }
+    if let Some(socket) = pidfd {
+        socket.send(&made?, "standard")?;
+    } else {
+        made?;
+    }
     Ok(0)
 }
 

@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::{Failure, Misuse};
 use crate::foreground::{Orphans, attend, block_signals};
+use crate::pidfd::pidfd_socket;
 use crate::user;
 
 /// `exec ID COMMAND...`, `exec --process FILE ID`.
@@ -34,6 +35,7 @@ pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
 fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime::Process, Failure> {
     let arguments = &call.arguments;
     let preserved = call.preserved_fds()?;
+    let pidfd = pidfd_socket(arguments)?;
     let options = Exec {
         stdio: own_stdio(),
         console: console.socket(),
@@ -44,11 +46,15 @@ fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime:
         trace: call.debug,
     };
     let id = arguments.id();
-    Ok(oci_runtime::exec(&call.root, &id, &options, &|spec| {
+    let process = oci_runtime::exec(&call.root, &id, &options, &|spec| {
         let mut process = wanted.process(spec);
         console.give_size(&mut process);
         Ok(process)
-    })?)
+    })?;
+    if let Some(socket) = pidfd {
+        socket.send(&process, "setns")?;
+    }
+    Ok(process)
 }
 
 /// The process to start.

@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     RootIsRoot,
     /// `kill`.
     UnknownSignal(String),
+    /// `--regex`.
+    Pattern { pattern: String, reason: String },
     /// `ps` with options that leave its PID column out.
     NoPidColumn,
 }
@@ -74,6 +76,11 @@ pub(crate) enum Misuse {
     },
     Choice {
         flag: &'static str,
+        value: String,
+        words: &'static [&'static str],
+    },
+    Word {
+        what: &'static str,
         value: String,
         words: &'static [&'static str],
     },
@@ -115,6 +122,13 @@ impl fmt::Display for Misuse {
                 write!(
                     f,
                     "invalid value {value:?} for flag --{flag}: it must be {}",
+                    words.join(" or ")
+                )
+            }
+            Misuse::Word { what, value, words } => {
+                write!(
+                    f,
+                    "invalid {what} {value:?}: it must be {}",
                     words.join(" or ")
                 )
             }
@@ -171,6 +185,9 @@ impl fmt::Display for Failure {
             Failure::RootIsRoot => f.write_str("--root must not be the root directory"),
             Failure::NoPidColumn => {
                 f.write_str("ps gives no column PID to tell the container's processes by")
+            }
+            Failure::Pattern { pattern, reason } => {
+                write!(f, "invalid regular expression {pattern:?}: {reason}")
             }
             Failure::UnknownSignal(name) => write!(f, "unknown signal {name:?}"),
         }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::flag::{Flag, Role};
-use crate::table::{GLOBALS, VERBS, Verb};
+use crate::flags::GLOBALS;
+use crate::table::{Action, VERBS, Verb};
 
 /// The version as engines look for it: the first line begins like runc's.
 pub(crate) fn version() -> String {
@@ -21,7 +22,7 @@ pub(crate) fn overview() -> String {
         "ocirun: makes and runs containers from OCI bundles\n\nUsage: ocirun [FLAGS] COMMAND [FLAGS] [ARGUMENTS]\n\nCommands:\n",
     );
     for verb in VERBS {
-        let built = if verb.run.is_some() {
+        let built = if !matches!(verb.action, Action::NotBuiltIn) {
             ""
         } else {
             " (not built in yet)"

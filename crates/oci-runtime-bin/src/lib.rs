@@ -3,8 +3,10 @@
 //! One file a verb. What can be said is written in one table ([`table`]); the parser and the help walk it. A verb answers the
 //! exit status or one [`Failure`](failure::Failure), and only here that becomes a line of text.
 
+mod activation;
 mod arguments;
 mod call;
+mod completion;
 mod console;
 mod create;
 mod delete;
@@ -12,13 +14,17 @@ mod exec;
 mod failure;
 mod features;
 mod flag;
+mod flags;
 mod foreground;
 mod help;
 mod kill;
 mod list;
+mod man;
+mod notify;
 mod parse;
 mod passwd;
 mod pause;
+mod pidfd;
 mod plan;
 mod process;
 mod ps;
@@ -26,6 +32,7 @@ mod relay;
 mod report;
 mod root;
 mod run;
+mod selection;
 mod signals;
 mod size;
 mod spec;
@@ -43,9 +50,10 @@ use std::ffi::OsString;
 use arguments::Arguments;
 use call::Call;
 use failure::{Failure, Misuse};
+use flags::GLOBALS;
 use report::Report;
 use stdout::print;
-use table::{GLOBALS, VERBS, Verb};
+use table::{Action, VERBS, Verb};
 
 /// An unknown verb has a status of its own.
 const UNKNOWN_VERB: u8 = 3;
@@ -111,9 +119,9 @@ fn chosen(globals: &Arguments) -> Chosen {
 }
 
 fn perform(verb: &Verb, globals: &Arguments, words: Vec<OsString>) -> Result<u8, Failure> {
-    let Some(run) = verb.run else {
+    if let Action::NotBuiltIn = verb.action {
         return Err(Misuse::NotBuiltIn(verb.name).into());
-    };
+    }
     let arguments = parse::parse(verb.flags, verb.stops, words)?;
     if arguments.help {
         print(&help::of(verb))?;
@@ -121,12 +129,21 @@ fn perform(verb: &Verb, globals: &Arguments, words: Vec<OsString>) -> Result<u8,
     }
     verb.count(&arguments)?;
     root::judge(globals)?;
-    let cgroup_manager = root::cgroup_manager(globals)?;
-    let root = oci_runtime::StateRoot::new(root::of(globals)?);
-    run(&Call {
-        root,
-        cgroup_manager,
-        debug: globals.switch("debug"),
-        arguments,
-    })
+    let text = match verb.action {
+        Action::Run(run) => {
+            let cgroup_manager = root::cgroup_manager(globals)?;
+            let root = oci_runtime::StateRoot::new(root::of(globals)?);
+            return run(&Call {
+                root,
+                cgroup_manager,
+                debug: globals.switch("debug"),
+                arguments,
+            });
+        }
+        Action::Completion => completion::script(&arguments.id())?,
+        Action::Manual => man::page(&arguments.id())?,
+        Action::NotBuiltIn => return Err(Misuse::NotBuiltIn(verb.name).into()),
+    };
+    print(&text)?;
+    Ok(0)
 }

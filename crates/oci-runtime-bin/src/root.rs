@@ -49,9 +49,9 @@ pub(crate) fn cgroup_manager(globals: &Arguments) -> Result<CgroupManager, Misus
 
 fn default() -> Result<PathBuf, Failure> {
     match env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty() && is_a_users_own()) {
-        None => Ok("/run/ocirun".into()),
+        None => Ok("/run/runc".into()),
         Some(runtime) => {
-            let path = Path::new(&runtime).join("ocirun");
+            let path = Path::new(&runtime).join("runc");
             make_sticky(&path).map_err(|source| Failure::File {
                 action: "make the state root",
                 path: path.clone(),

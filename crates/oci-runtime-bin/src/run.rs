@@ -4,35 +4,80 @@ use nix::sys::prctl::set_child_subreaper;
 use oci_runtime::spec::Spec;
 use oci_runtime::{Bundle, Kind, StateRoot, delete};
 
+use crate::activation;
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::create::{options, terminal};
 use crate::failure::Failure;
 use crate::foreground::{Orphans, attend, block_signals};
+use crate::notify::{self, Listener, Notify};
+use crate::pidfd::pidfd_socket;
 
 /// `run ID`.
 pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
-    let bundle = Bundle::open(call.bundle())?;
-    let spec = bundle.spec()?;
+    let id = call.arguments.id();
+    let bundle = call.open_bundle()?;
+    let mut spec = bundle.spec()?;
     let detached = call.arguments.switch("detach");
     let console = console(
         terminal(&spec),
         detached,
         call.arguments.text("console-socket"),
     )?;
-    if !detached {
-        return stay(call, &bundle, spec, console);
+    activation::tell(&mut spec);
+    let listener = listen(call, &id, &mut spec)?;
+    let result = if detached {
+        leave(call, &bundle, &spec, &console, listener.as_ref())
+    } else {
+        stay(call, &bundle, spec, console, listener)
+    };
+    if result.is_err() || !detached {
+        notify::clear_away(&call.root, &id);
     }
-    let preserved = call.preserved_fds()?;
-    let options = options(call, &bundle, &spec, &preserved, &console);
-    oci_runtime::run(&call.root, &call.arguments.id(), &options)?;
+    result
+}
+
+/// The program may be ready as soon as it has begun, so the socket comes before it.
+fn listen(call: &Call, id: &str, spec: &mut Spec<'_>) -> Result<Option<Listener>, Failure> {
+    let Some(notify) = Notify::from_environment(&call.root, id) else {
+        return Ok(None);
+    };
+    notify.prepare(spec)?;
+    notify.listen()
+}
+
+fn leave(
+    call: &Call,
+    bundle: &Bundle,
+    spec: &Spec<'_>,
+    console: &Console,
+    listener: Option<&Listener>,
+) -> Result<u8, Failure> {
+    let id = call.arguments.id();
+    let preserved = call.handed_fds()?;
+    let pidfd = pidfd_socket(&call.arguments)?;
+    let options = options(call, bundle, spec, &preserved, console);
+    let process = oci_runtime::run(&call.root, &id, &options)?;
+    if let Some(socket) = pidfd {
+        socket.send(&process, "standard")?;
+    }
+    if let Some(listener) = listener {
+        listener.pass_on(&call.root, &id, process.pid())?;
+    }
     Ok(0)
 }
 
-fn stay(call: &Call, bundle: &Bundle, mut spec: Spec<'_>, console: Console) -> Result<u8, Failure> {
+fn stay(
+    call: &Call,
+    bundle: &Bundle,
+    mut spec: Spec<'_>,
+    console: Console,
+    listener: Option<Listener>,
+) -> Result<u8, Failure> {
     let arguments = &call.arguments;
     let id = arguments.id();
-    let preserved = call.preserved_fds()?;
+    let preserved = call.handed_fds()?;
+    let pidfd = pidfd_socket(arguments)?;
     let orphans = if arguments.switch("no-subreaper") {
         Orphans::Leave
     } else {
@@ -52,6 +97,12 @@ fn stay(call: &Call, bundle: &Bundle, mut spec: Spec<'_>, console: Console) -> R
     }
     let options = options(call, bundle, &spec, &preserved, &console);
     let process = oci_runtime::run(&call.root, &id, &options)?;
+    if let Some(socket) = pidfd {
+        socket.send(&process, "standard")?;
+    }
+    if let Some(listener) = listener {
+        pass_on(listener, &call.root, &id, process.pid());
+    }
     let attended = attend(&process, &signals, console, has_size);
     if arguments.switch("keep") {
         return attended;
@@ -60,6 +111,16 @@ fn stay(call: &Call, bundle: &Bundle, mut spec: Spec<'_>, console: Console) -> R
     let status = attended?;
     deleted?;
     Ok(status)
+}
+
+/// Beside all else that we do for the program. It ends with us at the latest.
+fn pass_on(listener: Listener, root: &StateRoot, id: &str, pid: i32) {
+    let (root, id) = (root.clone(), id.to_owned());
+    std::thread::spawn(move || {
+        if let Err(failure) = listener.pass_on(&root, &id, pid) {
+            log::warn!("{failure}");
+        }
+    });
 }
 
 /// Deletes the container, which has ended unless we could not stay to see it. Somebody else may have been faster, and may

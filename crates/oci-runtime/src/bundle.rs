@@ -10,6 +10,7 @@ use crate::spec::{self, Spec};
 #[derive(Debug, Clone)]
 pub struct Bundle {
     path: PathBuf,
+    file: PathBuf,
     config: Vec<u8>,
 }
 
@@ -19,12 +20,23 @@ impl Bundle {
     /// # Errors
     /// There is no such directory, or no `config.json` in it that can be read.
     pub fn open(path: &Path) -> Result<Bundle> {
+        Bundle::with_config(path, &path.join("config.json"))
+    }
+
+    /// The bundle at `path` with another file for its configuration.
+    ///
+    /// # Errors
+    /// There is no such directory, or no such file that can be read.
+    pub fn with_config(path: &Path, file: &Path) -> Result<Bundle> {
         let path = path
             .canonicalize()
             .map_err(|error| Error::file("open the bundle", path, error))?;
-        let file = path.join("config.json");
-        let config = fs::read(&file).map_err(|error| Error::file("read", &file, error))?;
-        Ok(Bundle { path, config })
+        let config = fs::read(file).map_err(|error| Error::file("read", file, error))?;
+        Ok(Bundle {
+            path,
+            file: file.to_owned(),
+            config,
+        })
     }
 
     /// Its directory: an absolute path without symbolic links.
@@ -38,7 +50,7 @@ impl Bundle {
     /// `config.json` is no JSON, or not of the form that the specification gives.
     pub fn spec(&self) -> Result<Spec<'_>> {
         spec::parse(&self.config).map_err(|source| {
-            let path = self.path.join("config.json");
+            let path = self.file.clone();
             Cause::Parse { path, source }.into()
         })
     }

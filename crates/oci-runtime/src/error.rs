@@ -89,6 +89,8 @@ pub(crate) enum Cause {
     Input { pointer: String, error: Error },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
+    #[error("the container was made by another runtime, as {} shows; that one has to be asked", path.display())]
+    Foreign { path: PathBuf },
     #[error("unable to start container process: {0}")]
     Step(StepFailure),
     #[error("{origin}: hook {path}: {failure}")]
@@ -160,7 +162,7 @@ impl Error {
             Cause::Status { .. } => Kind::WrongStatus,
             Cause::Executable(_) => Kind::Executable,
             Cause::Host(_) | Cause::Unsupported(_) => Kind::Unsupported,
-            Cause::File { .. } | Cause::Damaged { .. } => Kind::Os,
+            Cause::File { .. } | Cause::Damaged { .. } | Cause::Foreign { .. } => Kind::Os,
             Cause::Step(_)
             | Cause::Hook { .. }
             | Cause::Died { .. }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::table::{GLOBALS, VERBS};
+use crate::flags::GLOBALS;
+use crate::table::VERBS;
 
 fn words(list: &[&str]) -> Vec<OsString> {
     list.iter().map(OsString::from).collect()

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use oci_runtime_cgroups::{DeviceRule, Resources};
 
-use super::{Capabilities, Hooks, Linux, Mount, Namespace, Process, Rlimit, Root, Spec, Str, User};
+use super::{
+    Capabilities, Hooks, IdMapping, Linux, Mount, Namespace, Process, Rlimit, Root, Spec, Str, User,
+};
 
 /// Version of the specification that this library implements.
 pub const OCI_VERSION: &str = "1.3.0";
@@ -27,6 +29,40 @@ impl Spec<'static> {
             annotations: BTreeMap::new(),
             linux: linux(),
         }
+    }
+
+    /// One for a user without privileges: a user namespace in which `uid` and `gid` are root and nobody else exists. The
+    /// network and the devices under `/sys` are the caller's, and limits need a cgroup that the caller may write to.
+    pub fn rootless_example(uid: u32, gid: u32) -> Self {
+        let mut spec = Spec::example();
+        let namespaces = &mut spec.linux.namespaces;
+        namespaces.retain(|namespace| &*namespace.kind != "network");
+        namespaces.push(Namespace {
+            kind: "user".into(),
+            path: Str::default(),
+        });
+        let only = |host_id| {
+            vec![IdMapping {
+                container_id: 0,
+                host_id,
+                size: 1,
+            }]
+        };
+        spec.linux.uid_mappings = only(uid);
+        spec.linux.gid_mappings = only(gid);
+        spec.linux.resources = None;
+        for mount in &mut spec.mounts {
+            // Groups other than 0 do not exist.
+            mount.options.retain(|option| !option.starts_with("gid="));
+        }
+        spec.mounts.retain(|mount| &*mount.kind != "cgroup");
+        if let Some(sys) = spec.mounts.iter_mut().find(|mount| &*mount.kind == "sysfs") {
+            // Mounting sysfs takes a network namespace of one's own.
+            sys.kind = "none".into();
+            sys.source = "/sys".into();
+            sys.options = texts(&["rbind", "nosuid", "noexec", "nodev", "ro"]);
+        }
+        spec
     }
 }
 

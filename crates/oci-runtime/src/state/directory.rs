@@ -207,6 +207,9 @@ impl StateDirectory {
         let path = self.path.join(STATE);
         match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                if is_another_runtimes(&bytes) {
+                    return Cause::Foreign { path }.into();
+                }
                 Cause::Damaged {
                     path,
                     reason: error.to_string(),
@@ -357,6 +360,13 @@ impl StateDirectory {
             _ => Ok(()),
         }
     }
+}
+
+/// runc keeps the whole configuration in its state, in words of its own. What is another runtime's is neither shown nor
+/// touched: the two share the root's default place.
+fn is_another_runtimes(state: &[u8]) -> bool {
+    let state: serde_json::Value = serde_json::from_slice(state).unwrap_or_default();
+    state.get("config").is_some() && state.get("oci_version").is_none()
 }
 
 const STATE: &str = "state.json";
