@@ -7,6 +7,7 @@
 //! * *init*: the container's first process, as the host sees it;
 //! * *residue*: a mount, process, cgroup or file that the host has after a case and had not before.
 
+pub mod agent;
 pub mod bundle;
 pub mod bus;
 pub mod canary;

@@ -356,7 +356,7 @@ ops! {
     }
     /// Sets no_new_privs and reads it back.
     NoNewPrivs = 44 {}
-    /// Installs a seccomp filter.
+    /// Installs a seccomp filter; a `Yield` that follows tells the parent of its listener, if it has one.
     Seccomp = 45 {
         /// An array of `struct sock_filter`.
         program: &'a [u8],

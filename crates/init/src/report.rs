@@ -22,7 +22,8 @@ pub struct Report {
     pub part: Part,
     /// The errno of a failure, else 0.
     pub errno: i32,
-    /// For [`Kind::Traced`] the time of `CLOCK_MONOTONIC` in nanoseconds; for a failed read-back what was found.
+    /// For [`Kind::Traced`] the time of `CLOCK_MONOTONIC` in nanoseconds; for a failed read-back what was found; for
+    /// [`Kind::Yielded`] the number of a seccomp listener for the parent to take, or 0.
     pub value: u64,
     /// What was found out about a failure.
     pub finding: Option<Finding>,

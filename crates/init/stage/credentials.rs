@@ -2,8 +2,8 @@
 
 use crate::op::CapSet;
 use crate::report::Part;
-use crate::step::{At, Done, fail};
-use crate::sys;
+use crate::step::{At, Done, Init, fail};
+use crate::sys::{self, Fd};
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -132,4 +132,14 @@ pub fn no_new_privs() -> Done {
         1 => Ok(()),
         other => fail(Part::ReadBack, sys::EPERM, other as u64),
     }
+}
+
+/// Installs a filter. Its listener, close-on-exec at birth, is for whoever the next yield tells of it.
+pub fn seccomp(init: &mut Init, program: &[u8], flags: u32) -> Done {
+    const NEW_LISTENER: u32 = 1 << 3;
+    let answer = sys::seccomp_filter(program, flags).at(Part::Seccomp)?;
+    if flags & NEW_LISTENER != 0 {
+        init.listener = answer as Fd;
+    }
+    Ok(())
 }

@@ -81,6 +81,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         null_attached: false,
         preserved_placed: false,
         gated: false,
+        listener: 0,
         nofile: None,
         strings: &mut [],
         home: [0; 256],
@@ -145,8 +146,8 @@ fn perform_next(init: &mut Init, steps: &mut Reader<'static>) -> bool {
         let _ = init.report(Kind::Failed, step.number, why);
         return false;
     }
-    // `start` listens for failures only.
-    if init.header.trace && !init.gated {
+    // `start` listens for failures only; and what a filter asks about waits for whoever has the listener.
+    if init.header.trace && !init.gated && init.listener == 0 {
         let time = Fail {
             part: Part::None,
             errno: Errno(0),
@@ -220,7 +221,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
             credentials::capabilities(credentials::Sets { bounding, effective, inheritable, permitted, ambient }, last)
         }
         Op::NoNewPrivs {} => credentials::no_new_privs(),
-        Op::Seccomp { program, flags } => sys::seccomp_filter(program, flags).at(Part::Seccomp).map(drop),
+        Op::Seccomp { program, flags } => credentials::seccomp(init, program, flags),
         Op::LookupExe { name, search, explain } => payload::lookup(init, name, search, explain),
         Op::Ready {} => init.report(Kind::Ready, step.number, NOTHING),
         Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),

@@ -5,7 +5,7 @@ use crate::op::Slot;
 use crate::payload;
 use crate::report::{Kind, Part};
 use crate::stat;
-use crate::step::{At, Done, Init, NOTHING, fail};
+use crate::step::{At, Done, Fail, Init, NOTHING, fail};
 use crate::sys::{self, Fd};
 use crate::wire::{Header, Reader};
 
@@ -53,9 +53,14 @@ fn leave_preserved_numbers(init: &mut Init, slots: usize) -> Done {
     Ok(())
 }
 
-/// Tells the parent that it is its turn, and waits until it has done its part.
-pub fn yield_to_parent(init: &Init, step: u16) -> Done {
-    init.report(Kind::Yielded, step, NOTHING)?;
+/// Tells the parent that it is its turn, and waits until it has done its part. What the parent takes of a listener is a
+/// copy; ours is closed with all else that the payload must not have, and by execve(2) at the latest.
+pub fn yield_to_parent(init: &mut Init, step: u16) -> Done {
+    let listener = Fail {
+        value: core::mem::take(&mut init.listener) as u64,
+        ..NOTHING
+    };
+    init.report(Kind::Yielded, step, listener)?;
     let mut byte = [0];
     match sys::read(init.channel, &mut byte).at(Part::Read)? {
         1 => Ok(()),

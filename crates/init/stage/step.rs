@@ -1,6 +1,5 @@
 //! What the steps of a plan have in common: the state they share, and how one fails.
 
-use crate::message;
 use crate::op::{MAX_SLOTS, Slot};
 use crate::report::{Finding, Kind, MAX_SIZE, Part, Report};
 use crate::sys::{self, Errno, Fd};
@@ -51,6 +50,8 @@ pub struct Init {
     pub null_attached: bool,
     /// Whether the wait for `start` is over.
     pub gated: bool,
+    /// The listener of a filter, until somebody has been told of it; 0 without one.
+    pub listener: Fd,
     /// The caller's limit of open files, raised while the container is set up; `None` once the plan has set its own.
     pub nofile: Option<[u64; 2]>,
     /// Room for the payload's arguments and environment, made before a filter could forbid it.
@@ -74,7 +75,7 @@ impl Init {
         }
     }
 
-    /// Tells the parent.
+    /// Tells whoever waits, over a socket or a FIFO. write(2) is the one call that no filter may ask a supervisor about.
     pub fn report(&self, kind: Kind, step: u16, why: Fail) -> Done {
         let report = Report {
             kind,
@@ -85,14 +86,9 @@ impl Init {
             finding: self.finding,
         };
         let mut room = [0; MAX_SIZE];
-        let bytes = report.encode(&mut room);
-        match message::sendmsg(self.channel, bytes, None) {
-            // The FIFO of `start` is no socket.
-            Err(sys::ENOTSOCK) => sys::write(self.channel, bytes),
-            other => other,
-        }
-        .at(Part::Sendmsg)
-        .map(drop)
+        sys::write(self.channel, report.encode(&mut room))
+            .at(Part::Write)
+            .map(drop)
     }
 }
 

@@ -37,7 +37,6 @@ pub const ENOSYS: Errno = Errno(38);
 pub const EPIPE: Errno = Errno(32);
 pub const ENAMETOOLONG: Errno = Errno(36);
 pub const EPROTO: Errno = Errno(71);
-pub const ENOTSOCK: Errno = Errno(88);
 
 pub const AT_FDCWD: Fd = -100;
 pub const AT_EMPTY_PATH: u32 = 0x1000;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use log::{debug, warn};
 use oci_runtime_cgroups::{Created, Paths, systemd};
 
+use crate::agent;
 use crate::bundle::Bundle;
 use crate::cgroup::{self, CgroupManager};
 use crate::check::{self, Problem, Severity};
@@ -20,6 +21,7 @@ use crate::lower::{self, Lowered, Request};
 use crate::net::{self, Moves};
 use crate::plan::{ParentOp, Plan, Source};
 use crate::process::{Process, write_pid_file};
+use crate::recorder::Recorder;
 use crate::spec::{self, Spec};
 use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
 
@@ -71,7 +73,7 @@ impl<'a> Create<'a> {
 /// # Errors
 /// Whatever stands in the way; then there is no container, and nothing is left of it.
 pub fn create(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> {
-    make(root, id, options, true)
+    make(root, id, options, How::Create).map(|(process, _)| process)
 }
 
 /// Makes a container and starts its program at once.
@@ -79,7 +81,30 @@ pub fn create(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Proces
 /// # Errors
 /// As [`create`], and when the program cannot be executed.
 pub fn run(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<Process> {
-    make(root, id, options, false)
+    make(root, id, options, How::Run).map(|(process, _)| process)
+}
+
+/// As [`run`], and records the system calls of the container's processes from the first one of its program on. They wait until
+/// they are [served](Recorder::serve), so the caller has to do that whenever the recorder is readable.
+///
+/// # Errors
+/// As [`run`]; and when the container's own filter has `SCMP_ACT_NOTIFY`.
+pub fn record(root: &StateRoot, id: &str, options: &Create<'_>) -> Result<(Process, Recorder)> {
+    match make(root, id, options, How::Record)? {
+        (process, Some(recorder)) => Ok((process, recorder)),
+        (_, None) => Err(Error::call("record", id, nix::errno::Errno::ENODATA)),
+    }
+}
+
+/// What becomes of the program of a new container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// It waits for `start`.
+    Create,
+    /// It begins at once.
+    Run,
+    /// It begins at once, and its calls are recorded.
+    Record,
 }
 
 /// The plan of a bundle, without carrying anything out: what [`create`] would do now and here.
@@ -103,6 +128,7 @@ pub fn plan(
         preserve_fds: 0,
         keyring: true,
         cgroup_manager,
+        record: false,
     };
     let lowered = lower::create(spec, &host, request)?;
     lowered
@@ -112,7 +138,13 @@ pub fn plan(
     Ok(lowered.plan)
 }
 
-fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<Process> {
+fn make(
+    root: &StateRoot,
+    id: &str,
+    options: &Create<'_>,
+    how: How,
+) -> Result<(Process, Option<Recorder>)> {
+    let gate = how == How::Create;
     root.check(id)?;
     let spec = options.spec;
     let host = look(spec)?;
@@ -136,6 +168,7 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
         preserve_fds,
         keyring: options.keyring,
         cgroup_manager: options.cgroup_manager,
+        record: how == How::Record,
     };
     let mut lowered = lower::create(spec, &host, request)?;
     lowered
@@ -157,7 +190,7 @@ fn make(root: &StateRoot, id: &str, options: &Create<'_>, gate: bool) -> Result<
     let brought_up = bring_up(&mut attempt, &lowered, options, gate);
     match &brought_up {
         Err(_) => attempt.clear_away(),
-        Ok(process) if !gate => {
+        Ok((process, _)) if !gate => {
             // What follows changes nothing of the container, and may itself want to.
             attempt.directory.unlock();
             let state = attempt
@@ -252,7 +285,7 @@ fn bring_up(
     lowered: &Lowered,
     options: &Create<'_>,
     gate: bool,
-) -> Result<Process> {
+) -> Result<(Process, Option<Recorder>)> {
     attempt.directory.save(&attempt.state)?;
     if gate {
         attempt.directory.make_gate()?;
@@ -282,7 +315,7 @@ fn bring_up(
     if lowered.cgroup.0.is_empty() {
         attempt.directory.save_config(options.bundle.config())?;
     }
-    let mut perform = |op: &ParentOp, child: &Child| {
+    let mut perform = |op: &ParentOp, child: &mut Child| {
         let way = way.as_ref().map(|(near, _)| near.as_fd());
         attempt.perform(op, child, way)?;
         match op {
@@ -299,7 +332,12 @@ fn bring_up(
 }
 
 /// Publishes the pid once all is well, and where nobody waits for `start` sees the program begin.
-fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) -> Result<Process> {
+fn finish(
+    launched: Launched,
+    plan: &Plan,
+    pid_file: Option<&Path>,
+    gate: bool,
+) -> Result<(Process, Option<Recorder>)> {
     if let Some(path) = pid_file
         && let Err(error) = write_pid_file(path, launched.child.pid)
     {
@@ -307,18 +345,23 @@ fn finish(launched: Launched, plan: &Plan, pid_file: Option<&Path>, gate: bool) 
         return Err(error);
     }
     if gate {
-        return Ok(Process::from(launched.child));
+        return Ok(launched.child.into());
     }
     let begun = launched.await_exec(plan);
     if let (Err(_), Some(path)) = (&begun, pid_file) {
         let _ = fs::remove_file(path);
     }
-    begun.map(Process::from)
+    begun.map(Into::into)
 }
 
 impl Attempt {
     /// `child` is the process of the outer lane until there is the one of the inner lane.
-    fn perform(&mut self, op: &ParentOp, child: &Child, way: Option<BorrowedFd<'_>>) -> Result<()> {
+    fn perform(
+        &mut self,
+        op: &ParentOp,
+        child: &mut Child,
+        way: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
         match op {
             ParentOp::CreateCgroup { paths } => {
                 let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;
@@ -353,6 +396,13 @@ impl Attempt {
                 let moves = self.moves.insert(Moves::new(way)?);
                 devices.iter().try_for_each(|device| moves.take(device))
             }
+            ParentOp::SendListener { path, metadata } => {
+                let state = self.state.for_hooks(Status::Creating, Some(child.pid));
+                let pid = child.pid;
+                let listener = child.take_listener()?;
+                agent::send(path, metadata.as_deref(), listener.as_fd(), pid, state)
+            }
+            ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
             ParentOp::SaveState => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);

@@ -145,6 +145,10 @@ pub(crate) enum LowerProblem {
         call: &'static str,
         when: &'static str,
     },
+    #[error(
+        "calls cannot be recorded under a filter with SCMP_ACT_NOTIFY: a process has one listener at most"
+    )]
+    TwoListeners,
     #[error("{0} is an architecture without seccomp filters here")]
     Architecture(&'static str),
 }

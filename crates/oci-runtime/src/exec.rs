@@ -5,6 +5,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use crate::agent;
 use crate::check;
 use crate::create::{complain, count, log_trace};
 use crate::error::{Cause, Error, Result};
@@ -13,6 +14,7 @@ use crate::launch::{Child, Inputs, abandon, launch};
 use crate::lower::{self, Join};
 use crate::plan::ParentOp;
 use crate::process::{Process, write_pid_file};
+use crate::recorder::Recorder;
 use crate::signal;
 use crate::spec::{self, Process as ProcessSpec, Spec};
 use crate::state::{State, StateRoot, Status};
@@ -36,6 +38,9 @@ pub struct Exec<'a> {
     pub trace: bool,
 }
 
+/// Makes the process of `exec` out of the configuration that the container was created with.
+pub type Describe<'d> = &'d dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>;
+
 /// Starts a process in a running container, and returns when it has begun. `describe` gets the configuration that the container was
 /// created with, and answers the process.
 ///
@@ -45,13 +50,40 @@ pub fn exec(
     root: &StateRoot,
     id: &str,
     options: &Exec<'_>,
-    describe: &dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>,
+    describe: Describe<'_>,
 ) -> Result<Process> {
+    join(root, id, options, describe, false).map(|(process, _)| process)
+}
+
+/// As [`exec`], and records the system calls of the process and of what it starts; see [`record`](crate::record()).
+///
+/// # Errors
+/// As [`exec`]; and when the container has a filter with `SCMP_ACT_NOTIFY`.
+pub fn exec_recorded(
+    root: &StateRoot,
+    id: &str,
+    options: &Exec<'_>,
+    describe: Describe<'_>,
+) -> Result<(Process, Recorder)> {
+    match join(root, id, options, describe, true)? {
+        (process, Some(recorder)) => Ok((process, recorder)),
+        (_, None) => Err(Error::call("record", id, nix::errno::Errno::ENODATA)),
+    }
+}
+
+fn join(
+    root: &StateRoot,
+    id: &str,
+    options: &Exec<'_>,
+    describe: Describe<'_>,
+    record: bool,
+) -> Result<(Process, Option<Recorder>)> {
     let directory = root.open(id)?;
     let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
-    refuse(state.status(&directory)?, options.ignore_paused)?;
+    let status = state.status(&directory)?;
+    refuse(status, options.ignore_paused)?;
     let config = directory.load_config()?;
     let spec = spec::parse(&config).map_err(|source| Cause::Parse {
         path: directory.config_path(),
@@ -71,6 +103,7 @@ pub fn exec(
         cgroup: &state.cgroup_paths,
         preserve_fds: count(options.preserve_fds.len())?,
         keyring: options.keyring,
+        record,
     };
     let (mut plan, warnings) = lower::exec(&spec, &process, &host, join)?;
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
@@ -85,8 +118,16 @@ pub fn exec(
         pidfd: Some(pidfd.as_fd()),
         cgroup: Some(&state.cgroup_paths),
     };
-    // All of its steps are init's own.
-    let mut perform = |_: &ParentOp, _: &Child| Ok(());
+    let mut perform = |op: &ParentOp, child: &mut Child| match op {
+        ParentOp::SendListener { path, metadata } => {
+            let container = state.for_hooks(status, Some(state.init_process_pid));
+            let (pid, listener) = (child.pid, child.take_listener()?);
+            agent::send(path, metadata.as_deref(), listener.as_fd(), pid, container)
+        }
+        ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
+        // All other steps are init's own.
+        _ => Ok(()),
+    };
     let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &mut perform);
     let (launched, trace) = match attempt(&inputs) {
         Err(error) if has_handed_down(&error) => {
@@ -109,7 +150,7 @@ pub fn exec(
     if let (Err(_), Some(path)) = (&started, options.pid_file) {
         let _ = std::fs::remove_file(path);
     }
-    started.map(Process::from)
+    started.map(Into::into)
 }
 
 /// On v2 a payload that manages cgroups itself, as systemd does, leaves none of its processes in the container's own, and the

@@ -35,7 +35,7 @@ pub fn features() -> Value {
 fn seccomp() -> Value {
     json!({
         "enabled": true,
-        "actions": Action::names().filter(|name| !check::is_refused_action(name)).collect::<Vec<_>>(),
+        "actions": Action::names().collect::<Vec<_>>(),
         "operators": operator_names().collect::<Vec<_>>(),
         "archs": Arch::ALL.iter().map(|arch| arch.name()).collect::<Vec<_>>(),
         "knownFlags": flag_names().collect::<Vec<_>>(),
@@ -91,6 +91,6 @@ mod tests {
         }
         assert_eq!(texts(&features["hooks"]).len(), 6);
         assert!(texts(&features["mountOptions"]).contains(&"rro"));
-        assert!(!texts(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_NOTIFY"));
+        assert!(texts(&features["linux"]["seccomp"]["actions"]).contains(&"SCMP_ACT_NOTIFY"));
     }
 }

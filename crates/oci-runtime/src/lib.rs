@@ -4,6 +4,7 @@
 //! [`host::Host`] by [`check::check`], and lowered into a flat, ordered list of typed steps that small executors carry
 //! out. Nothing downstream of lowering sees the specification again.
 
+mod agent;
 mod bundle;
 mod cgroup;
 mod create;
@@ -20,6 +21,7 @@ mod net;
 mod pause;
 mod plan;
 mod process;
+mod recorder;
 mod signal;
 mod start;
 mod state;
@@ -36,10 +38,10 @@ pub mod spec;
 
 pub use bundle::Bundle;
 pub use cgroup::CgroupManager;
-pub use create::{Create, create, own_stdio, plan, run};
+pub use create::{Create, create, own_stdio, plan, record, run};
 pub use delete::delete;
 pub use error::{Error, Kind, Result, StepFailure};
-pub use exec::{Exec, exec};
+pub use exec::{Describe, Exec, exec, exec_recorded};
 pub use features::features;
 pub use hooks::Hook;
 pub use list::{list, state};
@@ -48,6 +50,7 @@ pub use oci_runtime_cgroups as cgroups;
 pub use pause::{pause, processes, resume};
 pub use plan::{Lane, ParentOp, Parents, Plan, Source, Step};
 pub use process::{Exit, Process};
+pub use recorder::Recorder;
 pub use signal::{kill, kill_all};
 pub use start::start;
 pub use state::{Container, StateRoot, Status};

@@ -103,6 +103,21 @@ pub enum ParentOp {
         /// In the order of their names.
         devices: Vec<NetDevice>,
     },
+    /// Takes the listener of the filter that was just installed and sends it to the agent who answers for it
+    /// (config-linux.md, "The Container Process State").
+    SendListener {
+        /// The agent's socket.
+        path: PathBuf,
+        /// What the configuration has to tell it.
+        metadata: Option<String>,
+    },
+    /// Takes the listener of the filter that was just installed, to note every call that comes over it and let it go on.
+    RecordCalls {
+        /// Calls that a profile has to allow in any case, because `init` makes them under it.
+        always: Vec<&'static str>,
+        /// Whether calls of hooks in the container count: they run under its filter, where that comes before them.
+        of_hooks: bool,
+    },
     /// Saves the pid and all that later commands need.
     SaveState,
 }

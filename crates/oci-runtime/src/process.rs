@@ -10,6 +10,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use crate::error::{Error, Result};
 use crate::launch::Child;
+use crate::recorder::Recorder;
 use crate::sys;
 
 /// A container's first process, or one that `exec` started.
@@ -79,12 +80,13 @@ impl Process {
     }
 }
 
-impl From<Child> for Process {
-    fn from(child: Child) -> Process {
-        Process {
+impl From<Child> for (Process, Option<Recorder>) {
+    fn from(child: Child) -> Self {
+        let process = Process {
             pid: child.pid,
             pidfd: child.pidfd,
-        }
+        };
+        (process, child.recorder)
     }
 }
 

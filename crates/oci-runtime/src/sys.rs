@@ -104,3 +104,48 @@ fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {
     // SAFETY: the call has just made this fd, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
+
+/// pidfd_getfd(2): a copy, close-on-exec, of an fd of another process.
+pub(crate) fn pidfd_getfd(pidfd: BorrowedFd<'_>, fd: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: plain numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })
+}
+
+/// The next call that waits for whoever holds the listener (seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_RECV`).
+pub(crate) fn seccomp_receive(listener: BorrowedFd<'_>) -> Result<libc::seccomp_notif, Errno> {
+    const SECCOMP_IOCTL_NOTIF_RECV: libc::Ioctl = 0xc050_2100_u32 as libc::Ioctl;
+    // SAFETY: all of its fields are numbers. The kernel wants zeros.
+    let mut notification: libc::seccomp_notif = unsafe { std::mem::zeroed() };
+    let at = &raw mut notification;
+    // SAFETY: the request writes one `seccomp_notif`.
+    Errno::result(unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_RECV, at) })?;
+    Ok(notification)
+}
+
+/// Has the kernel make a call that waits (`SECCOMP_IOCTL_NOTIF_SEND` with `SECCOMP_USER_NOTIF_FLAG_CONTINUE`).
+pub(crate) fn seccomp_continue(listener: BorrowedFd<'_>, id: u64) -> Result<(), Errno> {
+    const SECCOMP_IOCTL_NOTIF_SEND: libc::Ioctl = 0xc018_2101_u32 as libc::Ioctl;
+    let response = libc::seccomp_notif_resp {
+        id,
+        val: 0,
+        error: 0,
+        flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+    };
+    let at = &raw const response;
+    // SAFETY: the request reads one `seccomp_notif_resp`.
+    Errno::result(unsafe { libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SEND, at) })
+        .map(drop)
+}
+
+/// Has the kernel hand the processor over directly between who calls and who answers (`SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`,
+/// Linux 6.6).
+pub(crate) fn seccomp_wake_up_at_once(listener: BorrowedFd<'_>) -> Result<(), Errno> {
+    const SECCOMP_IOCTL_NOTIF_SET_FLAGS: libc::Ioctl = 0x4008_2104;
+    const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: u64 = 1;
+    let flags = SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP;
+    // SAFETY: the request takes the flags themselves.
+    Errno::result(unsafe {
+        libc::ioctl(listener.as_raw_fd(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, flags)
+    })
+    .map(drop)
+}

@@ -128,6 +128,13 @@ pub enum Fault {
     #[error("there is no propagation {0:?}")]
     UnknownPropagation(String),
 
+    #[error("is needed by SCMP_ACT_NOTIFY, for somebody has to answer")]
+    NoListener,
+    #[error("is for whoever listens at listenerPath, which is not given")]
+    MetadataWithoutListener,
+    #[error("{0} bytes are more than the path of a socket can have (107)")]
+    SocketPathTooLong(usize),
+
     #[error("{0} s is no time that a hook could take")]
     Timeout(i64),
 }

@@ -11,6 +11,7 @@ mod net_devices;
 mod paths;
 mod problem;
 mod process;
+mod seccomp;
 mod sysctl;
 mod sysctl_name;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub use self::hooks::KINDS as HOOK_KINDS;
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 pub use self::sysctl_name::{NameFault, path as sysctl_path};
-pub(crate) use self::unsupported::{is_refused_action, is_refused_option};
+pub(crate) use self::unsupported::is_refused_option;
 use crate::host::Host;
 use crate::pointer::at;
 use crate::spec::{Process, Spec};
@@ -44,6 +45,7 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     net_devices::check(&mut problems, spec, host);
     sysctl::check(&mut problems, spec, host);
     hooks::check(&mut problems, spec);
+    seccomp::check(&mut problems, spec);
     unsupported::check(&mut problems, spec);
     problems.list
 }

@@ -5,13 +5,12 @@
 use super::Fault;
 use super::problem::Problems;
 use crate::pointer::{Part, at};
-use crate::spec::{Mount, Process, Profile, Spec};
+use crate::spec::{Mount, Process, Spec};
 
 // Rows: the name of a member, and whether it is asked for.
 type OfProcess = (&'static str, fn(&Process<'_>) -> bool);
 type OfSpec = (&'static str, fn(&Spec<'_>) -> bool);
 type OfMount = (&'static str, fn(&Mount<'_>) -> bool);
-type OfSeccomp = (&'static str, fn(&Profile<'_>) -> bool);
 
 /// Members of `process`.
 const PROCESS: &[OfProcess] = &[
@@ -55,36 +54,9 @@ const MOUNT_OPTIONS: &[&str] = &[
     "tmpcopyup",
 ];
 
-/// The action that asks a supervisor, also as the action of a rule.
-const NOTIFY: &str = "SCMP_ACT_NOTIFY";
-
-/// Members of `linux.seccomp`.
-const SECCOMP: &[OfSeccomp] = &[
-    ("defaultAction", |profile| {
-        profile.default_action.as_deref() == Some(NOTIFY)
-    }),
-    ("listenerPath", |profile| {
-        profile
-            .listener_path
-            .as_deref()
-            .is_some_and(|path| !path.is_empty())
-    }),
-    ("listenerMetadata", |profile| {
-        profile
-            .listener_metadata
-            .as_deref()
-            .is_some_and(|text| !text.is_empty())
-    }),
-];
-
 /// Whether a mount option of the table is refused all the same.
 pub fn is_refused_option(name: &str) -> bool {
     MOUNT_OPTIONS.contains(&name)
-}
-
-/// Whether a seccomp action of the table is refused all the same.
-pub fn is_refused_action(name: &str) -> bool {
-    name == NOTIFY
 }
 
 pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
@@ -106,17 +78,6 @@ pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
                 .map(|(name, _)| *name),
         );
         mount_options(problems, index, mount);
-    }
-    if let Some(profile) = &spec.linux.seccomp {
-        refuse(
-            problems,
-            at!["linux", "seccomp"],
-            SECCOMP
-                .iter()
-                .filter(|(_, asked)| asked(profile))
-                .map(|(name, _)| *name),
-        );
-        seccomp_rules(problems, profile);
     }
 }
 
@@ -148,20 +109,5 @@ fn mount_options(problems: &mut Problems, index: usize, mount: &Mount<'_>) {
         if is_refused_option(name) {
             problems.error(at!["mounts", index, "options", place], Fault::Unsupported);
         }
-    }
-}
-
-/// Rules of the filter.
-fn seccomp_rules(problems: &mut Problems, profile: &Profile<'_>) {
-    for (index, _) in profile
-        .syscalls
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| &*rule.action == NOTIFY)
-    {
-        problems.error(
-            at!["linux", "seccomp", "syscalls", index, "action"],
-            Fault::Unsupported,
-        );
     }
 }

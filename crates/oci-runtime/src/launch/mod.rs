@@ -13,13 +13,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
-use oci_runtime_init::report::Kind;
+use oci_runtime_init::report::{Kind, Report};
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain;
 use crate::plan::{ParentOp, Plan};
+use crate::recorder::Recorder;
 use crate::sys;
 
 use channel::Channel;
@@ -32,6 +34,34 @@ pub(crate) struct Child {
     pub pid: i32,
     /// A handle that cannot come to mean another process.
     pub pidfd: OwnedFd,
+    /// The listener of the filter that it has just installed, until a step of the parent lane takes it.
+    pub listener: Option<OwnedFd>,
+    /// Whoever notes its system calls.
+    pub recorder: Option<Recorder>,
+}
+
+impl Child {
+    fn new(pid: i32, pidfd: OwnedFd) -> Child {
+        Child {
+            pid,
+            pidfd,
+            listener: None,
+            recorder: None,
+        }
+    }
+
+    /// The listener that it has just told of.
+    pub(crate) fn take_listener(&mut self) -> Result<OwnedFd> {
+        let missing = || Error::call("take the listener", self.pid.to_string(), Errno::EBADF);
+        self.listener.take().ok_or_else(missing)
+    }
+
+    /// Has its calls noted from here on.
+    pub(crate) fn record(&mut self, always: &[&str], of_hooks: bool) -> Result<()> {
+        let listener = self.take_listener()?;
+        self.recorder = Some(Recorder::new(listener, self.pid, always, of_hooks));
+        Ok(())
+    }
 }
 
 /// A plan that was carried out as far as `Ready`.
@@ -45,15 +75,18 @@ pub(crate) struct Launched {
 /// When a step was done: its number and the time of CLOCK_MONOTONIC in nanoseconds.
 pub(crate) type Trace = Vec<(u16, u64)>;
 
+/// Does a step of the parent lane.
+pub(crate) type Perform<'p> = dyn FnMut(&ParentOp, &mut Child) -> Result<()> + 'p;
+
 /// Carries out `plan` up to `Ready`. `perform` does a step of the parent lane; it gets the new process once there is one.
 pub(crate) fn launch(
     plan: &Plan,
     inputs: &Inputs<'_>,
     scratch: &Path,
-    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
+    perform: &mut Perform<'_>,
 ) -> Result<(Launched, Trace)> {
-    let (channel, outer) = start(scratch)?;
-    let handed_over = perform_from(plan, 0, Some(&outer), perform)
+    let (channel, mut outer) = start(scratch)?;
+    let handed_over = perform_from(plan, 0, Some(&mut outer), perform)
         .and_then(|()| hand_over(plan, inputs, &channel));
     if let Err(error) = handed_over {
         // With nobody left to talk to, it exits.
@@ -103,7 +136,7 @@ fn start(scratch: &Path) -> Result<(Channel, Child)> {
     let (channel, far_end) = Channel::pair()?;
     let (pid, pidfd) = spawn::spawn(init.as_fd(), far_end.as_fd())
         .map_err(|errno| Error::call("clone3", "CLONE_VM|CLONE_VFORK|CLONE_PIDFD", errno))?;
-    Ok((channel, Child { pid, pidfd }))
+    Ok((channel, Child::new(pid, pidfd)))
 }
 
 /// Opens what the plan refers to, and gives both to `init`.
@@ -121,9 +154,13 @@ fn converse(
     channel: &Channel,
     child: &mut Option<Child>,
     trace: &mut Trace,
-    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
+    perform: &mut Perform<'_>,
 ) -> Result<(), Ended> {
     loop {
+        attend(
+            channel,
+            child.as_mut().and_then(|child| child.recorder.as_mut()),
+        )?;
         let Some((report, pid)) = channel.receive()? else {
             return Err(Ended::Silent);
         };
@@ -137,10 +174,11 @@ fn converse(
             Kind::Traced => trace.push((report.step, report.value)),
             Kind::Hello | Kind::Begun => {}
             Kind::Yielded => {
-                perform_from(plan, due, child.as_ref(), perform)?;
+                take_listener(child.as_mut(), report)?;
+                perform_from(plan, due, child.as_mut(), perform)?;
                 channel.go()?;
             }
-            Kind::Ready => return Ok(perform_from(plan, due, child.as_ref(), perform)?),
+            Kind::Ready => return Ok(perform_from(plan, due, child.as_mut(), perform)?),
         }
     }
 }
@@ -149,7 +187,7 @@ fn converse(
 /// when it has nobody to report to.
 fn identify(channel: &Channel, pid: i32) -> Result<Child> {
     match sys::pidfd_open(pid) {
-        Ok(pidfd) => Ok(Child { pid, pidfd }),
+        Ok(pidfd) => Ok(Child::new(pid, pidfd)),
         Err(errno) => {
             channel.hang_up();
             wait(|| waitpid(Pid::from_raw(pid), None));
@@ -158,18 +196,56 @@ fn identify(channel: &Channel, pid: i32) -> Result<Child> {
     }
 }
 
+/// Lets the calls of a process go on that is being recorded, until there is a report to receive. The end of the channel comes
+/// before the first call of the payload, so the channel is looked at again when a call is there.
+fn attend(channel: &Channel, recorder: Option<&mut Recorder>) -> Result<()> {
+    let Some(recorder) = recorder else {
+        return Ok(());
+    };
+    loop {
+        let [report, call] = ready([channel.as_fd(), recorder.as_fd()], PollTimeout::NONE)?;
+        if report || ready([channel.as_fd()], PollTimeout::ZERO)? == [true] {
+            return Ok(());
+        }
+        if call {
+            recorder.serve()?;
+        }
+    }
+}
+
+fn ready<const N: usize>(fds: [BorrowedFd<'_>; N], limit: PollTimeout) -> Result<[bool; N]> {
+    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    match poll(&mut fds, limit) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(Error::call("poll", "the channel and the listener", errno)),
+    }
+    Ok(fds.map(|fd| fd.any().unwrap_or_default()))
+}
+
+/// Takes a copy of the listener that the child waits with. Sending it itself would take sendmsg(2), which its filter may
+/// ask about or forbid.
+fn take_listener(child: Option<&mut Child>, report: Report) -> Result<()> {
+    let (Some(child), Ok(number @ 1..)) = (child, i32::try_from(report.value)) else {
+        return Ok(());
+    };
+    let taken = sys::pidfd_getfd(child.pidfd.as_fd(), number)
+        .map_err(|errno| Error::call("pidfd_getfd", format!("{}, {number}", child.pid), errno))?;
+    child.listener = Some(taken);
+    Ok(())
+}
+
 /// Performs the parent's steps from step `first` up to the next one that is not the parent's.
 fn perform_from(
     plan: &Plan,
     first: usize,
-    child: Option<&Child>,
-    perform: &mut dyn FnMut(&ParentOp, &Child) -> Result<()>,
+    mut child: Option<&mut Child>,
+    perform: &mut Perform<'_>,
 ) -> Result<()> {
     let due = plan.steps().get(first..).unwrap_or_default();
     let missing = || Error::call("perform a step", "without a process", Errno::ESRCH);
     due.iter()
         .map_while(|step| plan.parent_op(step))
-        .try_for_each(|op| perform(op, child.ok_or_else(missing)?))
+        .try_for_each(|op| perform(op, child.as_deref_mut().ok_or_else(missing)?))
 }
 
 impl Launched {
@@ -177,10 +253,11 @@ impl Launched {
     ///
     /// # Errors
     /// The step that failed between `Ready` and the payload.
-    pub(crate) fn await_exec(self, plan: &Plan) -> Result<Child> {
+    pub(crate) fn await_exec(mut self, plan: &Plan) -> Result<Child> {
         let mut begun = false;
         let outcome = loop {
-            match self.channel.receive() {
+            let told = attend(&self.channel, self.child.recorder.as_mut());
+            match told.and_then(|()| self.channel.receive()) {
                 Ok(None) if begun => break Ok(()),
                 Ok(None) => break Err(died("its program was about to begin", None)),
                 Ok(Some((report, _))) => match report.kind {
@@ -192,7 +269,10 @@ impl Launched {
             }
         };
         match outcome {
-            Ok(()) => Ok(self.child),
+            Ok(()) => {
+                self.child.recorder.iter_mut().for_each(Recorder::begin);
+                Ok(self.child)
+            }
             Err(error) => {
                 abandon(Some(&self.child));
                 Err(error)

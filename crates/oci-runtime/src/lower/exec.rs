@@ -26,6 +26,8 @@ pub(crate) struct Join<'a> {
     pub preserve_fds: u16,
     /// Whether it gets a session keyring of its own.
     pub keyring: bool,
+    /// Whether its system calls are recorded.
+    pub record: bool,
 }
 
 /// The plan of `process` in a container that was made from `spec`. Also answers what is done otherwise than asked.
@@ -41,7 +43,7 @@ pub(crate) fn exec(
     let pidfd = plan.slot("", Source::Pidfd);
     let view = cgroup_namespace(&mut plan, join);
     let birthplace = cgroup::birthplace(&mut plan, join.cgroup);
-    let filter = seccomp::compile(spec, process, host, &mut warnings)?;
+    let filters = seccomp::compile(spec, process, host, join.record, &mut warnings)?;
 
     process::outer(&mut plan, process);
     let tasks = cgroup::open(&mut plan, join.cgroup)?;
@@ -72,10 +74,11 @@ pub(crate) fn exec(
     }
     process::session(&mut plan, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
-    process::identity(&mut plan, process, host, filter.as_ref(), false)?;
-    process::lookup(&mut plan, process, host, filter.as_ref())?;
+    process::identity(&mut plan, process, host, &filters, false)?;
+    process::lookup(&mut plan, process, host, &filters)?;
+    seccomp::install_before_ready(&mut plan, process, &filters);
     plan.inner("", Op::Ready {});
-    process::become_payload(&mut plan, process, host, filter.as_ref())?;
+    process::become_payload(&mut plan, process, host, &filters)?;
     limits::check(&plan)?;
     Ok((plan, warnings))
 }

@@ -60,6 +60,8 @@ pub(crate) struct Request<'a> {
     pub keyring: bool,
     /// Who makes the cgroup.
     pub cgroup_manager: CgroupManager,
+    /// Whether the payload's system calls are recorded.
+    pub record: bool,
 }
 
 /// A plan, and what the parent has to remember of the container.
@@ -89,7 +91,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     let place = cgroup::place(spec, host, request.id, request.cgroup_manager)?;
     let cgroup = &place.paths;
     let mut warnings = Vec::new();
-    let filter = seccomp::compile(spec, process, host, &mut warnings)?;
+    let filters = seccomp::compile(spec, process, host, request.record, &mut warnings)?;
     let mut plan = Plan::new(request.preserve_fds);
     let slots = parent_slots(
         &mut plan,
@@ -128,11 +130,12 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     slots.streams.lower(&mut plan, process, true);
     finish_system(&mut plan, spec, opened.null)?;
 
-    process::identity(&mut plan, process, host, filter.as_ref(), true)?;
-    process::lookup(&mut plan, process, host, filter.as_ref())?;
+    process::identity(&mut plan, process, host, &filters, true)?;
+    process::lookup(&mut plan, process, host, &filters)?;
+    seccomp::install_before_ready(&mut plan, process, &filters);
     ready(&mut plan, slots.gate);
     hooks::start(&mut plan, spec, request.id, request.bundle)?;
-    process::become_payload(&mut plan, process, host, filter.as_ref())?;
+    process::become_payload(&mut plan, process, host, &filters)?;
 
     limits::check(&plan)?;
     Ok(Lowered {

@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 use oci_runtime_init::op::{CapSet, List, Op, Slot};
-use oci_runtime_seccomp::Filter;
 
-use super::seccomp;
+use super::seccomp::{self, Filters};
 use super::text::c;
 use crate::capabilities;
 use crate::error::Result;
@@ -133,7 +132,7 @@ pub(super) fn identity(
     plan: &mut Plan,
     process: &Process<'_>,
     host: &Host,
-    filter: Option<&Filter>,
+    filters: &Filters,
     make_cwd: bool,
 ) -> Result<()> {
     let user = &process.user;
@@ -167,10 +166,7 @@ pub(super) fn identity(
             mask: user.umask.unwrap_or(0o022),
         },
     );
-    if !process.no_new_privileges {
-        // Installing a filter needs CAP_SYS_ADMIN here, so it comes before that goes.
-        seccomp::install(plan, filter);
-    }
+    seccomp::install_early(plan, process, filters);
     let groups = List::Items(&user.additional_gids);
     let (uid, gid) = (user.uid, user.gid);
     plan.inner("/process/user", Op::Ids { uid, gid, groups });
@@ -210,7 +206,7 @@ pub(super) fn lookup(
     plan: &mut Plan,
     process: &Process<'_>,
     host: &Host,
-    filter: Option<&Filter>,
+    filters: &Filters,
 ) -> Result<()> {
     /// What shells search when nobody has set PATH.
     const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -229,23 +225,21 @@ pub(super) fn lookup(
         Op::LookupExe {
             name: &name,
             search: &search,
-            explain: process.no_new_privileges || seccomp::may_explain(filter, host),
+            explain: process.no_new_privileges || seccomp::may_explain(filters, host),
         },
     );
     Ok(())
 }
 
-/// The last steps. With no_new_privs the filter comes so late that it has to allow nothing but execve(2).
+/// The last steps.
 pub(super) fn become_payload(
     plan: &mut Plan,
     process: &Process<'_>,
     host: &Host,
-    filter: Option<&Filter>,
+    filters: &Filters,
 ) -> Result<()> {
     plan.inner("", Op::CloseFds {});
-    if process.no_new_privileges {
-        seccomp::install(plan, filter);
-    }
+    seccomp::install_last(plan, process, filters);
     let args = strings("args", process.args.iter())?;
     let env = strings("env", last_of_each(&process.env).into_iter())?;
     let (args, env) = (borrow(&args), borrow(&env));
@@ -254,7 +248,7 @@ pub(super) fn become_payload(
         Op::Exec {
             args: List::Items(&args),
             env: List::Items(&env),
-            explain: seccomp::may_explain(filter, host),
+            explain: seccomp::may_explain(filters, host),
         },
     );
     Ok(())

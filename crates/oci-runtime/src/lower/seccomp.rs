@@ -1,81 +1,141 @@
-//! The system call filter: compiled here, so that what is wrong with a profile is known before anything is done.
+//! The system call filters: compiled here, so that what is wrong with a profile is known before anything is done.
 //!
-//! Two lowerings, visibly different: with no_new_privs the filter is the last step before execve(2); without, installing it
-//! needs CAP_SYS_ADMIN, so it comes before the capabilities go, and has to allow all that is still to be done.
+//! Where a filter is installed is visible in the plan, because it has to allow all that is still to be done after it:
+//!
+//! | noNewPrivileges | listener | place |
+//! |---|---|---|
+//! | no | no | before the ids and capabilities go, because installing it needs CAP_SYS_ADMIN |
+//! | no | yes | there too, followed by the hand-over of the listener |
+//! | yes | no | the last step before execve(2) |
+//! | yes | yes | before `Ready`, while there is a parent that can take the listener, followed by the hand-over |
+//!
+//! A filter that records calls is one with a listener, which the parent keeps. It comes before the container's own.
 
 use oci_runtime_init::op::Op;
-use oci_runtime_seccomp::{Arch, Filter, SockFilter, compile as compile_profile, may_call, number};
+use oci_runtime_seccomp::{
+    Action, Arch, Filter, SockFilter, compile as compile_profile, may_call, number,
+    possible_returns, recording_filter,
+};
 
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
-use crate::plan::Plan;
-use crate::spec::{Process, Spec};
+use crate::plan::{ParentOp, Plan};
+use crate::spec::{Process, Profile, Spec};
 
 const ORIGIN: &str = "/linux/seccomp";
 
-/// The filter of a configuration, if it has one.
+/// What is installed for one process.
+#[derive(Default)]
+pub(super) struct Filters {
+    /// The configuration's.
+    own: Option<Filter>,
+    /// Where the listener of the configuration's goes, if it has one.
+    agent: Option<ParentOp>,
+    /// One that tells of every call.
+    recording: Option<(Filter, ParentOp)>,
+}
+
+/// The filters of a process: the configuration's, if it has one, and one that records, if that is wanted.
 pub(super) fn compile(
     spec: &Spec<'_>,
     process: &Process<'_>,
     host: &Host,
+    record: bool,
     warnings: &mut Vec<String>,
-) -> Result<Option<Filter>> {
-    let Some(profile) = spec
-        .linux
-        .seccomp
-        .as_ref()
-        .filter(|profile| !profile.is_empty())
-    else {
-        return Ok(None);
-    };
+) -> Result<Filters> {
+    let profile = spec.linux.seccomp.as_ref();
+    let profile = profile.filter(|profile| !profile.is_empty());
+    if profile.is_none() && !record {
+        return Ok(Filters::default());
+    }
     let arch =
         native(host).ok_or_else(|| Error::lower(ORIGIN, LowerProblem::Architecture(host.arch)))?;
+    let mut filters = Filters::default();
+    if let Some(profile) = profile {
+        let filter = own(profile, spec, process, arch, warnings)?;
+        filters.agent = filter.needs_listener.then(|| agent(profile));
+        filters.own = Some(filter);
+    }
+    if record {
+        if filters.agent.is_some() {
+            return Err(Error::lower(ORIGIN, LowerProblem::TwoListeners));
+        }
+        let op = ParentOp::RecordCalls {
+            always: calls_to_come(spec, process, false).collect(),
+            of_hooks: !process.no_new_privileges,
+        };
+        filters.recording = Some((recording_filter(arch, host.kernel >= WAIT_KILLABLE), op));
+    }
+    Ok(filters)
+}
+
+fn own(
+    profile: &Profile<'_>,
+    spec: &Spec<'_>,
+    process: &Process<'_>,
+    arch: Arch,
+    warnings: &mut Vec<String>,
+) -> Result<Filter> {
     let filter = compile_profile(profile, arch).map_err(|error| {
         let pointer = format!("{ORIGIN}{}", error.pointer());
         Error::lower(pointer, LowerProblem::Seccomp(error))
     })?;
-    warnings.extend(
-        filter
-            .warnings
-            .iter()
-            .map(|warning| format!("{ORIGIN}{warning}")),
-    );
-    let hooks = if spec.hooks.start_container.is_empty() {
-        &[]
-    } else {
-        HOOK_CALLS
-    };
-    let (calls, when) = if process.no_new_privileges {
-        (LAST_CALLS.to_vec(), "")
-    } else {
-        (
-            [LATE_CALLS, hooks].concat(),
-            ", because without noNewPrivileges the filter is in force before the privileges go",
-        )
-    };
-    let blocked = |call: &&str| {
-        !number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
-    };
-    if let Some(call) = calls.iter().copied().find(blocked) {
+    let odd = filter.warnings.iter();
+    warnings.extend(odd.map(|warning| format!("{ORIGIN}{warning}")));
+    let blocked = |call: &&str| !may_go_on(&filter, arch, call);
+    if let Some(call) = calls_to_come(spec, process, filter.needs_listener).find(blocked) {
+        let when = match (process.no_new_privileges, filter.needs_listener) {
+            (true, false) => "",
+            (true, true) => {
+                ", because with a listener the filter is in force before the runtime is done"
+            }
+            (false, _) => {
+                ", because without noNewPrivileges the filter is in force before the privileges go"
+            }
+        };
         return Err(Error::lower(
             ORIGIN,
             LowerProblem::FilterTooStrict { call, when },
         ));
     }
-    let mute = |call: &&&str| {
-        !number(arch, call).is_some_and(|number| may_call(&filter.program, arch, number))
-    };
-    if let Some(call) = ["write", "sendmsg"].iter().find(mute) {
+    if blocked(&"write") {
         warnings.push(format!(
-            "{ORIGIN}: without {call} the failure of the last execve cannot be reported"
+            "{ORIGIN}: without write the failure of the last execve cannot be reported"
         ));
     }
-    Ok(Some(filter))
+    Ok(filter)
+}
+
+/// Whether a call gets through whatever its arguments, be it with the consent of who listens. `write` hands the listener
+/// over, and the compiler lets nobody be asked about that one.
+fn may_go_on(filter: &Filter, arch: Arch, call: &str) -> bool {
+    let permits = |value: &u32| {
+        let action = Action::from_return(*value);
+        action.permits() || action == Action::Notify
+    };
+    number(arch, call).is_some_and(|number| {
+        possible_returns(&filter.program, arch, number)
+            .is_ok_and(|returns| returns.iter().all(permits))
+    })
+}
+
+/// The hand-over. That there is a path was checked with the rules that notify.
+fn agent(profile: &Profile<'_>) -> ParentOp {
+    let text = |text: &oci_runtime_seccomp::Text<'_>| text.to_string();
+    ParentOp::SendListener {
+        path: profile
+            .listener_path
+            .as_deref()
+            .unwrap_or_default()
+            .to_owned()
+            .into(),
+        metadata: profile.listener_metadata.as_ref().map(text),
+    }
 }
 
 /// Whether init may look into why a program cannot be executed once the filter is in force.
-pub(super) fn may_explain(filter: Option<&Filter>, host: &Host) -> bool {
-    let Some(filter) = filter else {
+pub(super) fn may_explain(filters: &Filters, host: &Host) -> bool {
+    let Some(filter) = &filters.own else {
         return true;
     };
     let allowed = |arch, call: &&str| {
@@ -103,8 +163,33 @@ fn native(host: &Host) -> Option<Arch> {
     }
 }
 
+/// What `init` still calls after the filter of the configuration.
+fn calls_to_come(
+    spec: &Spec<'_>,
+    process: &Process<'_>,
+    listener: bool,
+) -> impl Iterator<Item = &'static str> {
+    let (calls, hooks) = match (process.no_new_privileges, listener) {
+        (true, false) => (LAST_CALLS, false),
+        (true, true) => (CALLS_FROM_READY, true),
+        (false, _) => (LATE_CALLS, true),
+    };
+    let of_hooks = if hooks && !spec.hooks.start_container.is_empty() {
+        HOOK_CALLS
+    } else {
+        &[]
+    };
+    calls.iter().chain(of_hooks).copied()
+}
+
+/// The first kernel with `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`.
+const WAIT_KILLABLE: (u32, u32) = (5, 19);
+
 /// What comes after a filter that is installed last.
 const LAST_CALLS: &[&str] = &["execve"];
+
+/// What comes after a filter that is installed before `Ready`.
+const CALLS_FROM_READY: &[&str] = &["write", "read", "close_range", "execve"];
 
 /// What comes after a filter that is installed before the privileges go.
 const LATE_CALLS: &[&str] = &[
@@ -119,7 +204,6 @@ const LATE_CALLS: &[&str] = &[
     "capset",
     "statx",
     "faccessat2",
-    "sendmsg",
     "write",
     "read",
     "close_range",
@@ -141,18 +225,59 @@ const HOOK_CALLS: &[&str] = &[
     "umask",
 ];
 
-/// The step that installs it.
-pub(super) fn install(plan: &mut Plan, filter: Option<&Filter>) {
-    if let Some(filter) = filter {
-        let program: Vec<u8> = filter.program.iter().flat_map(encode).collect();
-        plan.inner(
-            ORIGIN,
-            Op::Seccomp {
-                program: &program,
-                flags: filter.flags.bits(),
-            },
-        );
+/// Without no_new_privs: now, while there is the privilege to.
+pub(super) fn install_early(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
+    if process.no_new_privileges {
+        return;
     }
+    if let Some((filter, op)) = &filters.recording {
+        install(plan, "", filter);
+        hand_over(plan, "", op);
+    }
+    if let Some(filter) = &filters.own {
+        install(plan, ORIGIN, filter);
+    }
+    if let Some(agent) = &filters.agent {
+        hand_over(plan, ORIGIN, agent);
+    }
+}
+
+/// With no_new_privs: the filters whose listener somebody has to take.
+pub(super) fn install_before_ready(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
+    if !process.no_new_privileges {
+        return;
+    }
+    if let Some((filter, op)) = &filters.recording {
+        install(plan, "", filter);
+        hand_over(plan, "", op);
+    }
+    if let (Some(filter), Some(agent)) = (&filters.own, &filters.agent) {
+        install(plan, ORIGIN, filter);
+        hand_over(plan, ORIGIN, agent);
+    }
+}
+
+/// With no_new_privs: the others, which so have to allow nothing but execve(2).
+pub(super) fn install_last(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
+    if let (true, Some(filter), None) = (process.no_new_privileges, &filters.own, &filters.agent) {
+        install(plan, ORIGIN, filter);
+    }
+}
+
+fn install(plan: &mut Plan, origin: &'static str, filter: &Filter) {
+    let program: Vec<u8> = filter.program.iter().flat_map(encode).collect();
+    plan.inner(
+        origin,
+        Op::Seccomp {
+            program: &program,
+            flags: filter.flags.bits(),
+        },
+    );
+}
+
+fn hand_over(plan: &mut Plan, origin: &'static str, op: &ParentOp) {
+    plan.inner(origin, Op::Yield {});
+    plan.parent(origin, op.clone());
 }
 
 /// `struct sock_filter` of linux/filter.h, in the machine's byte order.

@@ -54,6 +54,7 @@ fn request(gate: bool) -> Request<'static> {
         preserve_fds: 0,
         keyring: true,
         cgroup_manager: CgroupManager::Cgroupfs,
+        record: false,
     }
 }
 
@@ -117,6 +118,42 @@ fn golden_plans() {
     golden("joins-and-clocks", &lower(JOINS, UNIFIED, false));
 }
 
+/// Who takes a listener, and when; `no_new_privs` decides.
+fn notifying(no_new_privs: bool) -> String {
+    format!(
+        r#"{{"ociVersion":"1.3.0","process":{{"args":["x"],"cwd":"/","noNewPrivileges":{no_new_privs}}},"root":{{"path":"r"}},
+        "linux":{{"namespaces":[{{"type":"mount"}}],"seccomp":{{"defaultAction":"SCMP_ACT_ALLOW",
+        "listenerPath":"/run/agent.sock","listenerMetadata":"m",
+        "syscalls":[{{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}},{{"names":["reboot"],"action":"SCMP_ACT_ERRNO"}}]}}}}}}"#
+    )
+}
+
+#[test]
+fn golden_plans_of_listeners() {
+    golden("notify-early", &lower(&notifying(false), UNIFIED, true));
+    golden(
+        "notify-before-ready",
+        &lower(&notifying(true), UNIFIED, true),
+    );
+    for (name, no_new_privs) in [("record-early", false), ("record-before-ready", true)] {
+        let json = notifying(no_new_privs).replace("NOTIFY", "LOG");
+        golden(name, &recording(&json).expect("it lowers"));
+    }
+    let refused = recording(&notifying(true)).expect_err("two listeners");
+    assert!(refused.contains("one listener at most"), "{refused}");
+}
+
+fn recording(json: &str) -> Result<Plan, String> {
+    let spec = spec::parse(json.as_bytes()).expect("it parses");
+    let request = Request {
+        record: true,
+        ..request(false)
+    };
+    create(&spec, &host(UNIFIED), request)
+        .map(|lowered| lowered.plan)
+        .map_err(|error| error.to_string())
+}
+
 /// Every namespace joined but two, a time namespace with offsets, low limits, a bind mount and a shared root.
 const JOINS: &str = r#"{
     "ociVersion": "1.3.0",
@@ -168,6 +205,7 @@ fn golden_plan_of_exec() {
         cgroup: &paths,
         preserve_fds: 2,
         keyring: true,
+        record: false,
     };
     let process = spec.process.as_ref().expect("it has one");
     let (plan, warnings) = exec(&spec, process, &host, join).expect("it lowers");
@@ -232,24 +270,23 @@ const PHASES: &[(u8, &[&str])] = &[
     (29, &["Caps"]),
     (30, &["NoNewPrivs"]),
     (31, &["LookupExe"]),
-    (32, &["Ready", "SaveState"]),
+    (33, &["Ready", "SaveState"]),
     (34, &["AwaitStart"]),
     (35, &["CloseFds"]),
     (37, &["Exec"]),
 ];
 
-/// The phase of a step: hooks have their moments, limits that could hinder come late, and the filter's place depends on
-/// no_new_privs.
-fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
+/// The phase of a step: hooks have their moments, limits that could hinder come late, and the filter has its place.
+fn phase(name: &str, lane: Lane, origin: &str, filter: u8) -> u8 {
     match (name, lane) {
         _ if origin.starts_with("/hooks/startContainer") => 34,
         _ if origin.starts_with("/hooks") => 13,
-        ("Yield", _) if origin.is_empty() => 32,
+        ("Yield", _) if origin.is_empty() => 33,
         ("Join", Lane::Inner) => 8,
         ("Yield", _) if origin == "/linux/netDevices" => 8,
         ("Rlimit", Lane::Inner) | ("OpenFiles", _) | ("Umask", _) => 25,
-        ("Seccomp", _) if no_new_privs => 36,
-        ("Seccomp", _) => 26,
+        ("Seccomp" | "SendListener", _) => filter,
+        ("Yield", _) if origin == "/linux/seccomp" => filter,
         _ => {
             PHASES
                 .iter()
@@ -261,6 +298,12 @@ fn phase(name: &str, lane: Lane, origin: &str, no_new_privs: bool) -> u8 {
 }
 
 fn assert_order(plan: &Plan, no_new_privs: bool) {
+    let listens = plan.to_text().contains("SendListener");
+    let filter = match (no_new_privs, listens) {
+        (false, _) => 26,
+        (true, true) => 32,
+        (true, false) => 36,
+    };
     let phases: Vec<(u8, String)> = plan
         .steps()
         .iter()
@@ -271,7 +314,7 @@ fn assert_order(plan: &Plan, no_new_privs: bool) {
                     line.split(' ').next().unwrap_or(""),
                     step.lane,
                     &step.origin,
-                    no_new_privs,
+                    filter,
                 ),
                 line,
             )
@@ -315,6 +358,7 @@ prop_compose! {
         joined in proptest::sample::subsequence(&["pid", "network", "ipc", "uts", "user"], 0..=2),
         no_new_privs in any::<bool>(),
         seccomp in any::<bool>(),
+        action in proptest::sample::select(&["SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"]),
         terminal in any::<bool>(),
         nofile in proptest::option::of(1u64..100_000),
         propagation in proptest::option::of(proptest::sample::select(&["private", "rshared", "slave", "unbindable"])),
@@ -331,7 +375,7 @@ prop_compose! {
             .into_iter()
             .collect();
         let filter = seccomp.then(|| serde_json::json!({"defaultAction": "SCMP_ACT_ALLOW",
-            "syscalls": [{"names": ["reboot"], "action": "SCMP_ACT_ERRNO"}]}));
+            "listenerPath": "/run/agent", "syscalls": [{"names": ["reboot"], "action": action}]}));
         let hook = |kind: &str| (kind.to_owned(), serde_json::json!([{"path": "/bin/hook", "timeout": 3}]));
         let hooks: serde_json::Map<_, _> = hooks.into_iter().map(hook).collect();
         let config = serde_json::json!({
@@ -412,9 +456,30 @@ fn a_filter_that_stops_the_runtime_is_refused_by_the_call() {
         refused.contains("/linux/seccomp") && refused.contains("execve must be allowed"),
         "{refused}"
     );
+    let refused =
+        lower_with_listener("\"execve\", \"write\", \"read\"").expect_err("more is missing");
+    assert!(
+        refused.contains("close_range must be allowed, because with a listener"),
+        "{refused}"
+    );
+    let all = "\"execve\", \"write\", \"read\", \"close_range\"";
+    assert_eq!(lower_with_listener(all), Ok(()));
     let refused = strict(false, "\"execve\"").expect_err("more is missing");
     assert!(
         refused.contains("prctl must be allowed, because without noNewPrivileges"),
         "{refused}"
     );
+}
+
+/// With no_new_privs and a filter that allows `calls` and asks about mkdir, and about execve in any case.
+fn lower_with_listener(calls: &str) -> Result<(), String> {
+    let json = format!(
+        r#"{{"ociVersion":"1.3.0","process":{{"args":["x"],"cwd":"/","noNewPrivileges":true}},"root":{{"path":"r"}},
+        "linux":{{"namespaces":[{{"type":"mount"}}],"seccomp":{{"defaultAction":"SCMP_ACT_ERRNO","listenerPath":"/a",
+        "syscalls":[{{"names":["mkdir","execve"],"action":"SCMP_ACT_NOTIFY"}},{{"names":[{calls}],"action":"SCMP_ACT_ALLOW"}}]}}}}}}"#
+    );
+    let spec = spec::parse(json.as_bytes()).expect("it parses");
+    create(&spec, &host(HYBRID), request(true))
+        .map(drop)
+        .map_err(|error| error.to_string())
 }

@@ -129,6 +129,16 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("devices", moves.collect());
             "NetDevices"
         }
+        ParentOp::SendListener { path, metadata } => {
+            put("path", json!(path));
+            put("metadata", json!(metadata));
+            "SendListener"
+        }
+        ParentOp::RecordCalls { always, of_hooks } => {
+            put("always", json!(always));
+            put("of_hooks", json!(of_hooks));
+            "RecordCalls"
+        }
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)

@@ -7,6 +7,7 @@ mod namespaces;
 mod net_devices;
 mod paths;
 mod process;
+mod seccomp;
 mod sysctl;
 mod unsupported;
 mod version;
