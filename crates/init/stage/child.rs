@@ -1,6 +1,6 @@
 //! System calls for processes of our own: making one, feeding it, waiting for it within a time, ending it.
 
-use crate::sys::{Answer, ENOSYS, Errno, Fd, call, nr, retry};
+use crate::sys::{Answer, ENOSYS, EPERM, Errno, Fd, call, nr, retry};
 use core::ffi::CStr;
 
 /// fork(2) with a pidfd: `None` in the new process, pid and pidfd in the old.
@@ -13,8 +13,8 @@ pub fn fork() -> Result<Option<(i32, Fd)>, Errno> {
     arguments[1] = (&raw mut pidfd) as u64;
     arguments[4] = SIGCHLD;
     let pid = match call!(435, arguments.as_ptr(), size_of_val(&arguments)) {
-        // A filter may answer so to clone3(2), because it cannot look into its arguments.
-        Err(ENOSYS) => call!(nr::CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd)?,
+        // A filter may answer so to clone3(2), because it cannot look into its arguments or does not know it.
+        Err(ENOSYS | EPERM) => call!(nr::CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd)?,
         other => other?,
     };
     Ok((pid != 0).then_some((pid as i32, pidfd)))

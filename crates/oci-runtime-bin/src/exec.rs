@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use oci_runtime::spec::{Capabilities, Process, Spec, Str, parse_as};
-use oci_runtime::{Exec, own_stdio};
+use oci_runtime::{Exec, Process as Started, Recorder, own_stdio};
 
 use crate::arguments::{Arguments, string};
 use crate::call::Call;
@@ -11,12 +11,14 @@ use crate::console::{Console, console};
 use crate::failure::{Failure, Misuse};
 use crate::foreground::{Orphans, attend, block_signals};
 use crate::pidfd::pidfd_socket;
+use crate::record::recording;
 use crate::user;
 
 /// `exec ID COMMAND...`, `exec --process FILE ID`.
 pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
     let arguments = &call.arguments;
     let wanted = wanted(arguments)?;
+    let recording = recording(arguments)?;
     let detached = arguments.switch("detach");
     let console = console(
         wanted.terminal(),
@@ -24,15 +26,26 @@ pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
         arguments.text("console-socket"),
     )?;
     if detached {
-        start(call, &wanted, &console)?;
+        start(call, &wanted, &console, false)?;
         return Ok(0);
     }
     let signals = block_signals(Orphans::Leave)?;
-    let process = start(call, &wanted, &console)?;
-    attend(&process, &signals, console, wanted.has_size())
+    let record = recording.is_some();
+    let (process, mut recorder) = start(call, &wanted, &console, record)?;
+    let has_size = wanted.has_size();
+    let attended = attend(&process, &signals, console, has_size, recorder.as_mut());
+    if let (Some(recording), Some(recorder)) = (&recording, &recorder) {
+        recording.save(recorder)?;
+    }
+    attended
 }
 
-fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime::Process, Failure> {
+fn start(
+    call: &Call,
+    wanted: &Wanted,
+    console: &Console,
+    record: bool,
+) -> Result<(Started, Option<Recorder>), Failure> {
     let arguments = &call.arguments;
     let preserved = call.preserved_fds()?;
     let pidfd = pidfd_socket(arguments)?;
@@ -46,15 +59,22 @@ fn start(call: &Call, wanted: &Wanted, console: &Console) -> Result<oci_runtime:
         trace: call.debug,
     };
     let id = arguments.id();
-    let process = oci_runtime::exec(&call.root, &id, &options, &|spec| {
+    let describe: oci_runtime::Describe<'_> = &|spec| {
         let mut process = wanted.process(spec);
         console.give_size(&mut process);
         Ok(process)
-    })?;
+    };
+    let (process, recorder) = if record {
+        let recorded = oci_runtime::exec_recorded(&call.root, &id, &options, describe)?;
+        (recorded.0, Some(recorded.1))
+    } else {
+        let process = oci_runtime::exec(&call.root, &id, &options, describe)?;
+        (process, None)
+    };
     if let Some(socket) = pidfd {
         socket.send(&process, "setns")?;
     }
-    Ok(process)
+    Ok((process, recorder))
 }
 
 /// The process to start.

@@ -54,6 +54,8 @@ pub(crate) enum Failure {
     UnknownSignal(String),
     /// `--regex`.
     Pattern { pattern: String, reason: String },
+    /// An architecture whose calls no profile can name.
+    NoRecording,
     /// `ps` with options that leave its PID column out.
     NoPidColumn,
 }
@@ -183,6 +185,9 @@ impl fmt::Display for Failure {
                 )
             }
             Failure::RootIsRoot => f.write_str("--root must not be the root directory"),
+            Failure::NoRecording => {
+                f.write_str("the calls of this architecture cannot be recorded")
+            }
             Failure::NoPidColumn => {
                 f.write_str("ps gives no column PID to tell the container's processes by")
             }

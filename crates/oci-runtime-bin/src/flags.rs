@@ -70,6 +70,12 @@ const PRESERVE_FDS: Flag = value(
     "N",
     "pass N more file descriptors, from 3 on",
 );
+const SECCOMP_RECORD: Flag = value(
+    "seccomp-record",
+    "",
+    "FILE",
+    "write a seccomp profile of the calls that are made to FILE, or add them to the one there",
+);
 const DETACH: Flag = switch("detach", "d", "do not wait for the end of the process");
 const FORMAT: Flag = value("format", "f", "FORMAT", "table (the default) or json");
 
@@ -112,6 +118,7 @@ pub(crate) const RUN: &[Flag] = &[
     NO_PIVOT,
     NO_KEYRING,
     PRESERVE_FDS,
+    SECCOMP_RECORD,
 ];
 
 /// Of the verb.
@@ -157,6 +164,7 @@ pub(crate) const EXEC: &[Flag] = &[
         value("cgroup", "", "PATH", "cgroup below the container's"),
     ),
     switch("ignore-paused", "", "join a paused container all the same"),
+    SECCOMP_RECORD,
 ];
 
 /// Of the verb.

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use oci_runtime::Process;
+use oci_runtime::{Process, Recorder};
 
 use crate::console::Console;
 use crate::failure::Failure;
@@ -48,14 +48,15 @@ pub(crate) fn block_signals(orphans: Orphans) -> Result<SignalFd, Failure> {
 }
 
 /// Stays with `process` until it has ended and its output is delivered, and answers the exit status that shells would give.
-/// When we cannot stay, the process does not either.
+/// When we cannot stay, the process does not either. `recorder` lets its calls go on, if they are recorded.
 pub(crate) fn attend(
     process: &Process,
     signals: &SignalFd,
     console: Console,
     has_size: bool,
+    recorder: Option<&mut Recorder>,
 ) -> Result<u8, Failure> {
-    let status = stay(process, signals, console, has_size);
+    let status = stay(process, signals, console, has_size, recorder);
     if status.is_err() {
         forward(process, libc::SIGKILL);
     }
@@ -67,6 +68,7 @@ fn stay(
     signals: &SignalFd,
     console: Console,
     has_size: bool,
+    recorder: Option<&mut Recorder>,
 ) -> Result<u8, Failure> {
     let mut relay = match console {
         Console::Ours(ours, _) => Some(Relay::new(receive(&ours)?)),
@@ -76,7 +78,7 @@ fn stay(
     if let Some(master) = relay.as_ref().and_then(Relay::master).filter(|_| !has_size) {
         copy_size(master);
     }
-    let watched = watch(process, signals, relay.as_mut());
+    let watched = watch(process, signals, relay.as_mut(), recorder);
     drop(raw);
     watched?;
     // Between 0 and 255: what the kernel reports of a process, or a signal's number and 128.
@@ -86,6 +88,8 @@ fn stay(
 enum Event {
     Signal,
     Ended,
+    /// A call waits to be recorded; `false` when nobody is left to make one.
+    Call(bool),
     Stream(End, PollFlags),
 }
 
@@ -93,13 +97,20 @@ fn watch(
     process: &Process,
     signals: &SignalFd,
     mut relay: Option<&mut Relay>,
+    mut recorder: Option<&mut Recorder>,
 ) -> Result<(), Failure> {
     let mut ended = false;
     loop {
         if ended && relay.as_mut().is_none_or(|relay| relay.is_drained()) {
             return Ok(());
         }
-        let events = wait(process, signals, relay.as_deref(), ended)?;
+        let events = wait(
+            process,
+            signals,
+            relay.as_deref(),
+            recorder.as_deref(),
+            ended,
+        )?;
         if let Some(relay) = relay.as_mut().filter(|_| events.is_empty()) {
             relay.look_again();
         }
@@ -110,6 +121,8 @@ fn watch(
                 (Event::Ended, Some(_)) => ended = true,
                 (Event::Stream(end, ready), Some(relay)) => relay.act(end, ready),
                 (Event::Stream(..), None) => {}
+                (Event::Call(true), _) => recorder.iter_mut().try_for_each(|r| r.serve())?,
+                (Event::Call(false), _) => recorder = None,
                 (Event::Signal, relay) => {
                     let relay = relay.map(|relay| &**relay);
                     if take_signal(process, signals, relay)? && draining {
@@ -129,12 +142,15 @@ fn wait(
     process: &Process,
     signals: &SignalFd,
     relay: Option<&Relay>,
+    recorder: Option<&Recorder>,
     ended: bool,
 ) -> Result<Vec<Event>, Failure> {
     let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
     if !ended {
         fds.push(PollFd::new(process.pidfd(), PollFlags::POLLIN));
     }
+    let calls = fds.len();
+    fds.extend(recorder.map(|recorder| PollFd::new(recorder.as_fd(), PollFlags::POLLIN)));
     let own = fds.len();
     let interests = relay
         .map(|relay| relay.interests(ended))
@@ -169,6 +185,10 @@ fn wait(
     // The end first: nothing has to be passed on after it.
     events.extend(happened(1).filter(|_| !ended).map(|_| Event::Ended));
     events.extend(happened(0).map(|_| Event::Signal));
+    if recorder.is_some() {
+        let call = |flags: PollFlags| Event::Call(flags.contains(PollFlags::POLLIN));
+        events.extend(happened(calls).map(call));
+    }
     for (place, (end, ..)) in interests.iter().enumerate() {
         events.extend(happened(own + place).map(|ready| Event::Stream(*end, ready)));
     }

@@ -28,6 +28,7 @@ mod pidfd;
 mod plan;
 mod process;
 mod ps;
+mod record;
 mod relay;
 mod report;
 mod root;

@@ -2,7 +2,7 @@
 
 use nix::sys::prctl::set_child_subreaper;
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Kind, StateRoot, delete};
+use oci_runtime::{Bundle, Create, Kind, Process, Recorder, StateRoot, delete};
 
 use crate::activation;
 use crate::call::Call;
@@ -12,9 +12,11 @@ use crate::failure::Failure;
 use crate::foreground::{Orphans, attend, block_signals};
 use crate::notify::{self, Listener, Notify};
 use crate::pidfd::pidfd_socket;
+use crate::record::recording;
 
 /// `run ID`.
 pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
+    recording(&call.arguments)?;
     let id = call.arguments.id();
     let bundle = call.open_bundle()?;
     let mut spec = bundle.spec()?;
@@ -96,20 +98,27 @@ fn stay(
         console.give_size(process);
     }
     let options = options(call, bundle, &spec, &preserved, &console);
-    let process = oci_runtime::run(&call.root, &id, &options)?;
+    let recording = recording(arguments)?;
+    let (process, mut recorder) = start(&call.root, &id, &options, recording.is_some())?;
     if let Some(socket) = pidfd {
         socket.send(&process, "standard")?;
     }
     if let Some(listener) = listener {
         pass_on(listener, &call.root, &id, process.pid());
     }
-    let attended = attend(&process, &signals, console, has_size);
+    let attended = attend(&process, &signals, console, has_size, recorder.as_mut());
+    let saved = match (&recording, &recorder) {
+        (Some(recording), Some(recorder)) => recording.save(recorder),
+        _ => Ok(()),
+    };
     if arguments.switch("keep") {
+        saved?;
         return attended;
     }
     let deleted = clear_away(&call.root, &id, attended.is_err());
     let status = attended?;
     deleted?;
+    saved?;
     Ok(status)
 }
 
@@ -121,6 +130,19 @@ fn pass_on(listener: Listener, root: &StateRoot, id: &str, pid: i32) {
             log::warn!("{failure}");
         }
     });
+}
+
+fn start(
+    root: &StateRoot,
+    id: &str,
+    options: &Create<'_>,
+    record: bool,
+) -> Result<(Process, Option<Recorder>), Failure> {
+    if record {
+        let (process, recorder) = oci_runtime::record(root, id, options)?;
+        return Ok((process, Some(recorder)));
+    }
+    Ok((oci_runtime::run(root, id, options)?, None))
 }
 
 /// Deletes the container, which has ended unless we could not stay to see it. Somebody else may have been faster, and may

@@ -23,6 +23,8 @@ use crate::plan::{ParentOp, Plan};
 use crate::spec::{Process, Profile, Spec};
 
 const ORIGIN: &str = "/linux/seccomp";
+const EPERM: u16 = 1;
+const ENOSYS: u16 = 38;
 
 /// What is installed for one process.
 #[derive(Default)]
@@ -61,7 +63,9 @@ pub(super) fn compile(
             return Err(Error::lower(ORIGIN, LowerProblem::TwoListeners));
         }
         let op = ParentOp::RecordCalls {
-            always: calls_to_come(spec, process, false).collect(),
+            always: calls_to_come(spec, process, false)
+                .filter(|call| *call != "clone3")
+                .collect(),
             of_hooks: !process.no_new_privileges,
         };
         filters.recording = Some((recording_filter(arch, host.kernel >= WAIT_KILLABLE), op));
@@ -111,7 +115,8 @@ fn own(
 fn may_go_on(filter: &Filter, arch: Arch, call: &str) -> bool {
     let permits = |value: &u32| {
         let action = Action::from_return(*value);
-        action.permits() || action == Action::Notify
+        let refused = matches!(action, Action::Errno(EPERM | ENOSYS));
+        action.permits() || action == Action::Notify || (call == "clone3" && refused)
     };
     number(arch, call).is_some_and(|number| {
         possible_returns(&filter.program, arch, number)
@@ -211,8 +216,12 @@ const LATE_CALLS: &[&str] = &[
     "execve",
 ];
 
-/// What else it takes to run hooks behind such a filter.
+/// What else it takes to run hooks behind such a filter. Who may not clone3 uses clone.
 const HOOK_CALLS: &[&str] = &[
+    "mmap",
+    "dup3",
+    "close",
+    "clone3",
     "memfd_create",
     "pwrite64",
     "getpid",

@@ -1,0 +1,325 @@
+//! Recording (`--seccomp-record`): the profile that comes out allows what was done, so that it can be done again, and nothing
+//! that was not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use oci_runtime_integration::bundle::{push, script};
+use oci_runtime_integration::case::{Case, case, text};
+use oci_runtime_integration::host;
+use oci_runtime_integration::runtime::{Finished, only_ocirun, read};
+use serde_json::{Value, json};
+
+fn recordable() -> Option<Case> {
+    let case = case()?;
+    only_ocirun("records no calls").then_some(case)
+}
+
+fn with_tmp(config: &mut Value) {
+    push(
+        config,
+        "/mounts",
+        json!({"destination": "/tmp", "type": "tmpfs", "source": "t"}),
+    );
+}
+
+fn record(case: &Case, profile: &Path) -> Finished {
+    let (bundle, profile) = (text(&case.bundle()), text(profile));
+    case.runtime(&[
+        "run",
+        "--bundle",
+        &bundle,
+        "--seccomp-record",
+        &profile,
+        &case.id,
+    ])
+}
+
+fn load(profile: &Path) -> Value {
+    serde_json::from_str(&read(profile)).expect("the profile is JSON")
+}
+
+fn names(profile: &Value) -> BTreeSet<String> {
+    let names = profile["syscalls"][0]["names"].as_array().expect("names");
+    let names = names.iter().map(|name| name.as_str().expect("a name"));
+    names.map(str::to_owned).collect()
+}
+
+/// Forks, pipes, files, a socket that is connected to, a signal that is handled, and a wait.
+const MANY_THINGS: &str =
+    "mkdir /tmp/d && echo a | cat > /tmp/d/f && ln -s f /tmp/d/l && cat /tmp/d/l
+    (nc -l -p 4321 -s 127.0.0.1 > /tmp/heard &) ; sleep 0.3
+    echo over the net | nc -w 1 127.0.0.1 4321; sleep 0.3; cat /tmp/heard
+    trap 'echo caught' USR1; (sleep 0.1; kill -USR1 $$) & wait; wait
+    rm -r /tmp/d && echo done";
+
+#[test]
+fn what_was_recorded_can_be_done_again_and_nothing_else() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    for no_new_privileges in [true, false] {
+        let _ = fs::remove_file(&profile);
+        let edit = |c: &mut Value, what: &str| {
+            with_tmp(c);
+            c["process"]["noNewPrivileges"] = json!(no_new_privileges);
+            script(c, what);
+        };
+        case.configure(|c| edit(c, MANY_THINGS));
+        let recorded = record(&case, &profile).ok();
+        assert!(recorded.stdout.ends_with("done\n"), "{recorded:?}");
+
+        let found = load(&profile);
+        assert_eq!(found["defaultAction"], "SCMP_ACT_ERRNO");
+        let list = names(&found);
+        for call in [
+            "clone",
+            "execve",
+            "socket",
+            "connect",
+            "rt_sigreturn",
+            "wait4",
+            "exit_group",
+        ] {
+            assert!(list.contains(call), "{call} in {list:?}");
+        }
+        for call in ["mount", "ptrace", "sethostname", "setns", "seccomp"] {
+            assert!(!list.contains(call), "{call} in {list:?}");
+        }
+        // What sets the container up is the runtime's affair, unless it has to be done under the filter.
+        assert_eq!(list.contains("capset"), !no_new_privileges);
+        let order: Vec<_> = found["syscalls"][0]["names"]
+            .as_array()
+            .expect("names")
+            .clone();
+        assert!(order.is_sorted_by_key(Value::to_string), "{order:?}");
+
+        case.configure(|c| {
+            edit(c, MANY_THINGS);
+            c["linux"]["seccomp"] = found.clone();
+        });
+        assert_eq!(case.run().ok().stdout, recorded.stdout);
+
+        case.configure(|c| {
+            edit(c, "ln /bin/busybox /tmp/x 2>&1; chmod 700 /tmp 2>&1");
+            c["linux"]["seccomp"] = found.clone();
+        });
+        let denied = case.run();
+        assert!(
+            denied
+                .stdout
+                .contains("chmod: /tmp: Operation not permitted"),
+            "{denied:?}"
+        );
+    }
+}
+
+#[test]
+fn recordings_of_several_runs_add_up() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    let mut found = Vec::new();
+    for what in [
+        "mkdir /tmp/a; true",
+        "chmod 700 /tmp; true",
+        "mkdir /tmp/a; true",
+    ] {
+        case.configure(|c| {
+            with_tmp(c);
+            script(c, what);
+        });
+        record(&case, &profile).ok();
+        found.push(names(&load(&profile)));
+    }
+    assert!(
+        found[0].contains("mkdir") && !found[0].contains("chmod"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].contains("mkdir") && found[1].contains("chmod"),
+        "{found:?}"
+    );
+    assert_eq!(found[2], found[1]);
+    case.configure(|c| {
+        with_tmp(c);
+        c["linux"]["seccomp"] = load(&profile);
+        script(c, "mkdir /tmp/a && chmod 700 /tmp && ls /");
+    });
+    // To list a directory was no part of either.
+    let run = case.run();
+    assert!(run.code != 0 && run.stderr.contains("ls: "), "{run:?}");
+}
+
+#[test]
+fn the_files_that_cannot_be_added_to_are_refused_before_anything_runs() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    case.configure(|c| script(c, "echo RAN"));
+    for (content, why) in [
+        ("", "EOF"),
+        ("[]", "it has more in it than a recorded profile"),
+        (
+            r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#,
+            "/defaultAction: only a list of allowed calls",
+        ),
+        (
+            r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["a"], "action": "SCMP_ACT_KILL"}]}"#,
+            "/syscalls/0/action: only a list",
+        ),
+        (
+            r#"{"defaultAction": "SCMP_ACT_ERRNO", "comment": "mine"}"#,
+            "it has more in it than a recorded profile",
+        ),
+    ] {
+        fs::write(&profile, content).expect("write the profile");
+        let run = record(&case, &profile).failed(1, &["profile.json", why]);
+        assert_eq!(run.stdout, "");
+        assert_eq!(read(&profile), content);
+    }
+    let missing = case.path("missing/profile.json");
+    let detached = [
+        "run",
+        "--detach",
+        "--seccomp-record",
+        &text(&missing),
+        &case.id,
+    ];
+    case.runtime(&detached)
+        .failed(1, &["--seccomp-record", "--detach"]);
+}
+
+#[test]
+fn the_recording_keeps_what_the_payload_ended_with() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    case.configure(|c| {
+        with_tmp(c);
+        script(c, "mkdir /tmp/a; exit 7");
+    });
+    assert_eq!(record(&case, &profile).code, 7);
+    assert!(names(&load(&profile)).contains("mkdir"));
+    // A program that is not there makes no profile, and nobody waits for it.
+    fs::remove_file(&profile).expect("the profile");
+    case.configure(|c| c["process"]["args"] = json!(["/bin/not-there"]));
+    record(&case, &profile).failed(1, &["/bin/not-there"]);
+    assert!(!profile.exists());
+    case.assert_clean();
+}
+
+#[test]
+fn under_a_filter_of_its_own_what_that_denies_is_not_recorded() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    for no_new_privileges in [true, false] {
+        let _ = fs::remove_file(&profile);
+        case.configure(|c| {
+            with_tmp(c);
+            c["process"]["noNewPrivileges"] = json!(no_new_privileges);
+            c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["chmod", "fchmodat"], "action": "SCMP_ACT_ERRNO"}]});
+            script(c, "mkdir /tmp/a; chmod 700 /tmp; true");
+        });
+        let run = record(&case, &profile).ok();
+        assert!(
+            run.stderr.contains("chmod: /tmp: Operation not permitted"),
+            "{run:?}"
+        );
+        let list = names(&load(&profile));
+        assert!(
+            list.contains("mkdir") && !list.contains("chmod"),
+            "{list:?}"
+        );
+        // Installing that filter was the runtime's affair.
+        assert!(!list.contains("seccomp"), "{list:?}");
+    }
+    case.configure(|c| {
+        c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/run/nobody",
+            "syscalls": [{"names": ["chmod"], "action": "SCMP_ACT_NOTIFY"}]});
+    });
+    record(&case, &profile).failed(1, &["/linux/seccomp", "one listener at most"]);
+}
+
+#[test]
+fn hooks_count_where_the_filter_holds_for_them() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    for no_new_privileges in [true, false] {
+        let _ = fs::remove_file(&profile);
+        let edit = |c: &mut Value| {
+            with_tmp(c);
+            c["process"]["noNewPrivileges"] = json!(no_new_privileges);
+            c["hooks"] = json!({"startContainer": [
+                {"path": "/bin/chmod", "args": ["chmod", "755", "/tmp"]}]});
+            script(c, "mkdir /tmp/a");
+        };
+        case.configure(edit);
+        record(&case, &profile).ok();
+        assert_eq!(names(&load(&profile)).contains("chmod"), !no_new_privileges);
+        case.configure(|c| {
+            edit(c);
+            c["linux"]["seccomp"] = load(&profile);
+        });
+        case.run().ok();
+    }
+}
+
+#[test]
+fn exec_records_too() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    case.configure(with_tmp);
+    let init = case.start();
+    let exec = case.exec(&["--seccomp-record", &text(&profile)], &["mkdir", "/tmp/a"]);
+    assert_eq!(exec.code, 0, "{exec:?}");
+    let list = names(&load(&profile));
+    assert!(
+        list.contains("mkdir") && !list.contains("setns"),
+        "{list:?}"
+    );
+    // The container itself has no filter.
+    assert_eq!(host::status(init, "Seccomp"), "0");
+}
+
+#[test]
+fn a_recorded_container_can_be_killed_and_signalled() {
+    let Some(case) = recordable() else { return };
+    let profile = case.path("profile.json");
+    case.configure(|c| {
+        script(
+            c,
+            "trap 'exit 3' TERM; echo ready; while true; do sleep 0.05; done",
+        )
+    });
+    let (bundle, file) = (text(&case.bundle()), text(&profile));
+    let running = case.spawn(&[
+        "run",
+        "--bundle",
+        &bundle,
+        "--seccomp-record",
+        &file,
+        &case.id,
+    ]);
+    running.says("ready");
+    running.signal(rustix::process::Signal::TERM);
+    assert_eq!(running.wait().code, 3);
+    assert!(names(&load(&profile)).contains("rt_sigaction"));
+
+    let pid_file = text(&case.path("pid"));
+    let running = case.spawn(&[
+        "run",
+        "--bundle",
+        &bundle,
+        "--pid-file",
+        &pid_file,
+        "--seccomp-record",
+        &file,
+        &case.id,
+    ]);
+    running.says("ready");
+    let init = case.init_from_pid_file();
+    running.signal(rustix::process::Signal::KILL);
+    running.wait();
+    // Nobody answers any more, and still it does not stay behind as one that waits for ever.
+    case.runtime(&["delete", "--force", &case.id]).ok();
+    case.reap(init);
+}
