@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use oci_runtime::check::{check, check_process};
-use oci_runtime::host::{Host, Namespaces};
+use oci_runtime::host::{Host, Namespaces, SecurityModules};
 use oci_runtime::spec::{Process, parse, parse_as};
 use oci_runtime_cgroups::{Layout, Mode};
 
@@ -44,5 +44,7 @@ fn host() -> Host {
         egid: 0,
         initial_user_namespace: true,
         own_namespaces: Namespaces::NETWORK,
+        grantable: u64::MAX,
+        modules: SecurityModules::default(),
     }
 }

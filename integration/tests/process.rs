@@ -144,7 +144,7 @@ fn without_capabilities_there_are_none() {
 
 #[test]
 fn every_kind_of_rlimit_is_set() {
-    let table: [(&str, &str, u64, u64); 15] = [
+    let table: [(&str, &str, u64, u64); 16] = [
         ("RLIMIT_AS", "Max address space", 1 << 33, 1 << 34),
         ("RLIMIT_CORE", "Max core file size", 0, 4096),
         ("RLIMIT_CPU", "Max cpu time", 1000, 2000),
@@ -158,6 +158,7 @@ fn every_kind_of_rlimit_is_set() {
         ("RLIMIT_NPROC", "Max processes", 1000, 1001),
         ("RLIMIT_RSS", "Max resident set", 1 << 30, 1 << 31),
         ("RLIMIT_RTPRIO", "Max realtime priority", 0, 0),
+        ("RLIMIT_RTTIME", "Max realtime timeout", 300_000, 400_000),
         ("RLIMIT_SIGPENDING", "Max pending signals", 50, 60),
         ("RLIMIT_STACK", "Max stack size", 1 << 22, 1 << 23),
     ];
@@ -188,6 +189,28 @@ fn oom_score_adj_is_raised() {
         own,
         "the caller keeps its own"
     );
+}
+
+#[test]
+fn oom_score_adj_is_the_caller_s_where_none_is_given() {
+    let Some(case) = case() else { return };
+    let init = case.start();
+    assert_eq!(
+        read(host::proc_path(init, "oom_score_adj")),
+        read("/proc/self/oom_score_adj")
+    );
+}
+
+#[test]
+fn no_new_privileges_is_set_or_not() {
+    for given in [json!(true), json!(false), Value::Null] {
+        let Some(case) = case_with(|c| c["process"]["noNewPrivileges"] = given.clone()) else {
+            return;
+        };
+        let init = case.start();
+        let expected = if given == true { "1" } else { "0" };
+        assert_eq!(host::status(init, "NoNewPrivs"), expected, "{given}");
+    }
 }
 
 #[test]

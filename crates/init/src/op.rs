@@ -125,8 +125,11 @@ ops! {
         /// The same as of `LockTrees`.
         slots: List<'a, Slot>,
     }
-    /// Lets the process run on every processor of its cpuset, wherever the caller was bound to.
-    ResetAffinity = 55 {}
+    /// Binds the process to processors, wherever the caller was bound to (sched_setaffinity(2)).
+    Affinity = 55 {
+        /// Ranges of processors, first and last; none stands for all that its cpuset has.
+        cpus: List<'a, (u32, u32)>,
+    }
     /// Joins a cgroup v1 directory.
     JoinCgroup = 52 {
         /// Its open `tasks` file.
@@ -309,6 +312,25 @@ ops! {
         stderr: Slot,
         /// Owner to be, of those that can be owned.
         uid: u32,
+    }
+    /// Sets the execution domain and its flags (personality(2)).
+    Personality = 57 {
+        /// `PER_*`, with flags.
+        persona: u32,
+    }
+    /// Sets from which nodes memory comes (set_mempolicy(2)).
+    MemoryPolicy = 58 {
+        /// `MPOL_*`, with `MPOL_F_*`.
+        mode: u32,
+        /// Ranges of nodes, first and last.
+        nodes: List<'a, (u32, u32)>,
+    }
+    /// Tells a security module under which label something is to come, through a procfs of `init`'s own.
+    LsmLabel = 59 {
+        /// File below `/proc/PID/attr`, which says what: `exec` is the payload.
+        file: &'a CStr,
+        /// What to write: a label, or for AppArmor a command; empty takes back what was told before.
+        text: &'a CStr,
     }
     /// Changes to the working directory.
     Cwd = 39 {

@@ -197,6 +197,8 @@ parts! {
     Open "open",
     /// openat2(2) below the root.
     Openat2 "openat2",
+    /// personality(2).
+    Personality "personality",
     /// pipe2(2).
     Pipe "pipe2",
     /// pivot_root(2).
@@ -221,6 +223,8 @@ parts! {
     Seccomp "seccomp(SECCOMP_SET_MODE_FILTER)",
     /// sendmsg(2).
     Sendmsg "sendmsg",
+    /// set_mempolicy(2).
+    SetMempolicy "set_mempolicy",
     /// setdomainname(2).
     Setdomainname "setdomainname",
     /// setgroups(2).

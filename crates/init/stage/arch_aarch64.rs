@@ -91,6 +91,8 @@ pub const O_NOFOLLOW: u64 = 0x8000;
 pub mod nr {
     pub const CLONE: usize = 220;
     pub const SCHED_SETAFFINITY: usize = 122;
+    pub const PERSONALITY: usize = 92;
+    pub const SET_MEMPOLICY: usize = 237;
     pub const GETCWD: usize = 17;
     pub const PIPE2: usize = 59;
     pub const PWRITE64: usize = 68;

@@ -90,6 +90,8 @@ pub const O_NOFOLLOW: u64 = 0x2_0000;
 pub mod nr {
     pub const CLONE: usize = 56;
     pub const SCHED_SETAFFINITY: usize = 203;
+    pub const PERSONALITY: usize = 135;
+    pub const SET_MEMPOLICY: usize = 238;
     pub const READ: usize = 0;
     pub const PREAD64: usize = 17;
     pub const WRITE: usize = 1;

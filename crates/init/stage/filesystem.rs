@@ -97,16 +97,21 @@ fn inherited_mode(point: Fd, new: &New) -> Done<Option<[u8; 6]>> {
     Ok(Some([b'0', digit(9), digit(6), digit(3), digit(0), 0]))
 }
 
-/// Writes a kernel parameter through a procfs of our own that is attached nowhere: nothing can stand in its way.
-pub fn sysctl(init: &mut Init, path: &CStr, value: &CStr) -> Done {
-    let _ = &init;
+/// A procfs of our own that is attached nowhere: nothing can stand in its way.
+pub fn private_proc() -> Done<Fd> {
     let private = New {
         fstype: c"proc",
         source: c"proc",
         options: List::Items(&[]),
         attributes: MountAttr(0xe),
     };
-    let proc = create(&private, None)?;
+    create(&private, None)
+}
+
+/// Writes a kernel parameter.
+pub fn sysctl(init: &mut Init, path: &CStr, value: &CStr) -> Done {
+    let _ = &init;
+    let proc = private_proc()?;
     let flags = sys::O_PATH | sys::O_DIRECTORY;
     let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_XDEV;
     let directory = sys::openat2(proc, c"sys", flags, strict).at(Part::Openat2)?;

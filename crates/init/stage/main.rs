@@ -16,10 +16,12 @@ mod devices;
 mod diagnosis;
 mod filesystem;
 mod hook;
+mod label;
 mod locked;
 mod message;
 mod mounts;
 mod payload;
+mod placement;
 mod root;
 mod socket;
 mod stat;
@@ -168,7 +170,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),
         Op::LockTrees { path, slots } => locked::lock(init, path, slots),
         Op::TakeTrees { slots } => locked::take(init, slots),
-        Op::ResetAffinity {} => sys::allow_all_processors().at(Part::SchedSetaffinity).map(drop),
+        Op::Affinity { cpus } => placement::affinity(cpus),
         Op::OpenCgroup { path, slot } => caller::open_cgroup(init, path, slot),
         Op::Join { slot, namespaces } => caller::join(init, slot, namespaces),
         Op::TimeNamespace { offsets } => caller::time_namespace(offsets),
@@ -213,6 +215,9 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Readonly { path } => mounts::readonly(init, path),
         Op::ReadonlyRoot {} => mounts::readonly_root(init),
         Op::Stdio { stdin, stdout, stderr, uid } => console::stdio(init, [stdin, stdout, stderr], uid),
+        Op::Personality { persona } => placement::personality(persona),
+        Op::MemoryPolicy { mode, nodes } => placement::memory_policy(mode, nodes),
+        Op::LsmLabel { file, text } => label::set(file, text),
         Op::Cwd { path, make } => root::change_directory(init, path, make),
         Op::Home { uid } => payload::home(init, uid),
         Op::Ids { uid, gid, groups } => credentials::ids(uid, gid, groups),

@@ -384,12 +384,6 @@ pub fn capset(sets: [u64; 3]) -> Answer {
     call!(nr::CAPSET, header.as_mut_ptr(), data.as_ptr())
 }
 
-/// Allows the calling thread every processor; the kernel leaves those of its cpuset.
-pub fn allow_all_processors() -> Answer {
-    let mask = [u64::MAX; 128];
-    call!(nr::SCHED_SETAFFINITY, 0, size_of_val(&mask), mask.as_ptr())
-}
-
 pub fn umask(mask: u32) {
     let _ = call!(nr::UMASK, mask);
 }

@@ -69,6 +69,17 @@ fn examples() -> Vec<Op<'static>> {
         },
         Op::Yield {},
         Op::NetSocket { slot: Slot(5) },
+        Op::Affinity {
+            cpus: List::Items(&[(0, 3), (7, 7)]),
+        },
+        Op::MemoryPolicy {
+            mode: 0x8002,
+            nodes: List::Items(&[(0, 1023)]),
+        },
+        Op::LsmLabel {
+            file: c"apparmor/exec",
+            text: c"exec profile",
+        },
         Op::MountFs {
             target: c"proc",
             fstype: c"proc",

@@ -94,6 +94,8 @@ struct Changes {
     user: Option<(u32, Option<u32>)>,
     additional_gids: Vec<u32>,
     capabilities: Vec<String>,
+    selinux_label: Option<String>,
+    apparmor_profile: Option<String>,
     no_new_privileges: Option<bool>,
     terminal: bool,
 }
@@ -116,6 +118,8 @@ const CHANGES: &[&str] = &[
     "tty",
     "user",
     "additional-gids",
+    "process-label",
+    "apparmor",
     "no-new-privs",
     "cap",
 ];
@@ -162,6 +166,8 @@ fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
             .map(gid)
             .collect::<Result<_, _>>()?,
         capabilities: arguments.strings("cap")?,
+        selinux_label: arguments.strings("process-label")?.pop(),
+        apparmor_profile: arguments.strings("apparmor")?.pop(),
         no_new_privileges: arguments
             .given("no-new-privs")
             .then(|| arguments.switch("no-new-privs")),
@@ -202,6 +208,12 @@ impl Changes {
         if let Some((uid, gid)) = self.user {
             process.user.uid = uid;
             process.user.gid = gid.unwrap_or(process.user.gid);
+        }
+        if let Some(label) = &self.selinux_label {
+            process.selinux_label = label.clone().into();
+        }
+        if let Some(profile) = &self.apparmor_profile {
+            process.apparmor_profile = profile.clone().into();
         }
         if let Some(no_new_privileges) = self.no_new_privileges {
             process.no_new_privileges = no_new_privileges;

@@ -148,14 +148,8 @@ pub(crate) const EXEC: &[Flag] = &[
     ),
     DETACH,
     PID_FILE,
-    role(
-        Role::NotYet,
-        value("process-label", "", "LABEL", "SELinux label of the process"),
-    ),
-    role(
-        Role::NotYet,
-        value("apparmor", "", "PROFILE", "AppArmor profile of the process"),
-    ),
+    value("process-label", "", "LABEL", "SELinux label of the process"),
+    value("apparmor", "", "PROFILE", "AppArmor profile of the process"),
     switch("no-new-privs", "", "let execve(2) grant no privileges"),
     value("cap", "c", "CAP", "one more capability (may be repeated)"),
     PRESERVE_FDS,

@@ -20,15 +20,17 @@ pub struct Masks {
     pub ambient: u64,
 }
 
-/// The masks of a process on a kernel whose highest capability is `last`.
+/// The masks of a process on a kernel whose highest capability is `last`, for a caller that can give those in `grantable`.
 ///
-/// Names that this kernel does not know are left out. So is what the kernel would refuse to raise in the ambient set:
-/// all that is not both permitted and inheritable (capabilities(7)). [`check`](crate::check) warns of either.
-pub fn masks(sets: &Capabilities<'_>, last: u8) -> Masks {
-    let (permitted, inheritable) = (mask(&sets.permitted, last), mask(&sets.inheritable, last));
+/// Names that this kernel does not know are left out. So is what the caller cannot give, but for the bounding set, which gives
+/// nothing; and what the kernel would refuse to raise in the ambient set: all that is not both permitted and inheritable
+/// (capabilities(7)). [`check`](crate::check) warns of each.
+pub fn masks(sets: &Capabilities<'_>, last: u8, grantable: u64) -> Masks {
+    let given = |names: &[Str<'_>]| mask(names, last) & grantable;
+    let (permitted, inheritable) = (given(&sets.permitted), given(&sets.inheritable));
     Masks {
         bounding: mask(&sets.bounding, last),
-        effective: mask(&sets.effective, last),
+        effective: given(&sets.effective),
         inheritable,
         permitted,
         ambient: mask(&sets.ambient, last) & permitted & inheritable,
@@ -132,8 +134,16 @@ mod tests {
             permitted: 1 | 1 << 5,
             ambient: 1 << 5,
         };
-        assert_eq!(masks(&sets, 39), expected);
-        assert_eq!(masks(&sets, 40).bounding, 1 | 1 << 5 | 1 << 40);
-        assert_eq!(masks(&Capabilities::default(), 40), Masks::default());
+        assert_eq!(masks(&sets, 39, u64::MAX), expected);
+        assert_eq!(masks(&sets, 40, 0).bounding, 1 | 1 << 5 | 1 << 40);
+        let without_kill = Masks {
+            bounding: 1 | 1 << 5,
+            effective: 1,
+            permitted: 1,
+            ..Masks::default()
+        };
+        assert_eq!(masks(&sets, 39, !(1 << 5)), without_kill);
+        let none = Capabilities::default();
+        assert_eq!(masks(&none, 40, u64::MAX), Masks::default());
     }
 }

@@ -16,7 +16,7 @@ use crate::error::{Cause, Described, Error, Result};
 use crate::explain::describe_step;
 use crate::hooks;
 use crate::host::Host;
-use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
+use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch, schedule};
 use crate::lower::{self, Lowered, Request};
 use crate::net::{self, Moves};
 use crate::plan::{ParentOp, Plan, Source};
@@ -403,6 +403,7 @@ impl Attempt {
                 agent::send(path, metadata.as_deref(), listener.as_fd(), pid, state)
             }
             ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
+            ParentOp::Scheduler { .. } | ParentOp::IoPriority { .. } => schedule(op, child.pid),
             ParentOp::SaveState => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);

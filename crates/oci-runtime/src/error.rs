@@ -236,6 +236,12 @@ impl From<Cause> for Error {
     }
 }
 
+impl From<StepFailure> for Error {
+    fn from(failure: StepFailure) -> Error {
+        Cause::Step(failure).into()
+    }
+}
+
 impl From<HostError> for Error {
     fn from(error: HostError) -> Error {
         Cause::Host(error).into()

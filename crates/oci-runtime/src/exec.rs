@@ -10,7 +10,7 @@ use crate::check;
 use crate::create::{complain, count, log_trace};
 use crate::error::{Cause, Error, Result};
 use crate::host::Host;
-use crate::launch::{Child, Inputs, abandon, launch};
+use crate::launch::{Child, Inputs, abandon, launch, schedule};
 use crate::lower::{self, Join};
 use crate::plan::ParentOp;
 use crate::process::{Process, write_pid_file};
@@ -90,7 +90,8 @@ fn join(
         source,
     })?;
     let process = describe(&spec)?;
-    let host = Host::read()?;
+    let mut host = Host::read()?;
+    host.look_at_process(&process, state.namespaces & libc::CLONE_NEWUSER as u64 != 0);
     complain(check::check_process(&process, &host))?;
     if process.terminal && options.console.is_none() {
         return Err(Cause::Unsupported("a terminal needs a console socket to be sent to").into());
@@ -125,8 +126,8 @@ fn join(
             agent::send(path, metadata.as_deref(), listener.as_fd(), pid, container)
         }
         ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
-        // All other steps are init's own.
-        _ => Ok(()),
+        // All other steps are init's own, or about this.
+        other => schedule(other, child.pid),
     };
     let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &mut perform);
     let (launched, trace) = match attempt(&inputs) {

@@ -115,6 +115,9 @@ fn attempt(op: &Op<'_>) -> Option<String> {
             show(path),
             show(value)
         ),
+        Op::LsmLabel { file, text } => {
+            format!("write {:?} to the attribute {}", show(text), show(file))
+        }
         Op::Spawn { .. } => "start the first process in its new namespaces".into(),
         Op::Join { .. } => "join a namespace".into(),
         Op::Hook { path, .. } => format!("run the hook {}", show(path)),
@@ -148,6 +151,9 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
         }
         ("MountFs", Part::Fsopen, Errno::ENODEV) => "the kernel has no such type of file system",
         ("Mask" | "Device", Part::WrongNode, _) => "something else is at that path already",
+        ("LsmLabel" | "Affinity" | "MemoryPolicy" | "Personality", part, errno) => {
+            hint_of_execution(part, errno)
+        }
         ("Console", Part::Openat2 | Part::WrongPlace, _) => {
             "a terminal needs devpts mounted on /dev/pts"
         }
@@ -162,6 +168,28 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
             "a working directory behind a magic link of /proc is not followed"
         }
         (_, Part::WrongPlace, _) => "the path does not lead to a place inside the container",
+        _ => "",
+    }
+}
+
+/// The same for what the payload is to keep.
+fn hint_of_execution(part: Part, errno: Errno) -> &'static str {
+    match (part, errno) {
+        (Part::Write, Errno::ENOENT) => "no such profile is loaded",
+        (Part::Write, Errno::EINVAL) => "the loaded policy does not know the label",
+        (Part::Write, Errno::EPERM | Errno::EACCES) => {
+            "the caller's own label does not allow the change"
+        }
+        (Part::Fsmount, Errno::EPERM) => {
+            "in a user namespace a procfs can only be had where the container has one in full sight"
+        }
+        (Part::SchedSetaffinity, Errno::EINVAL) => {
+            "none of these processors is there, or the cpuset has none of them"
+        }
+        (Part::SetMempolicy, Errno::EINVAL) => {
+            "this kernel does not have the mode or the flag, or the cpuset has none of these nodes"
+        }
+        (Part::Personality, Errno::EINVAL) => "this processor does not have the domain",
         _ => "",
     }
 }

@@ -5,7 +5,7 @@ use oci_runtime_seccomp::{Action, Arch, flag_names, operator_names};
 use serde_json::{Value, json};
 
 use crate::spec::OCI_VERSION;
-use crate::{capabilities, check, lower, mount_options};
+use crate::{capabilities, check, lower, memory_policy, mount_options};
 
 /// The oldest version of the specification whose configurations are accepted.
 const OLDEST_VERSION: &str = "1.0.0";
@@ -22,9 +22,13 @@ pub fn features() -> Value {
             "capabilities": capabilities::names(),
             "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
             "seccomp": seccomp(),
-            "apparmor": {"enabled": false},
-            "selinux": {"enabled": false},
+            "apparmor": {"enabled": true},
+            "selinux": {"enabled": true},
             "intelRdt": {"enabled": false},
+            "memoryPolicy": {
+                "modes": memory_policy::MODES.iter().map(|mode| mode.name).collect::<Vec<_>>(),
+                "flags": memory_policy::FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+            },
             "mountExtensions": {"idmap": {"enabled": false}},
             "netDevices": {"enabled": true},
         },

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use bitflags::bitflags;
 use oci_runtime_cgroups::Layout;
 
-use crate::spec::{Namespace, Spec};
+use crate::spec::{Namespace, Process, Spec};
 
 /// The oldest kernel that has all the calls this library is built on.
 pub const KERNEL_FLOOR: (u32, u32) = (5, 14);
@@ -34,6 +34,11 @@ pub struct Host {
     /// Namespaces that `config.json` joins by path and that turn out to be the caller's own. Only looked at where
     /// it matters, see [`Host::look_at`].
     pub own_namespaces: Namespaces,
+    /// Capabilities that the process can be given, bit *n* for number *n*: the caller's permitted ones, and all of them in a
+    /// user namespace other than the caller's.
+    pub grantable: u64,
+    /// Security modules that are on. Only looked at where the process asks for a label.
+    pub modules: SecurityModules,
 }
 
 bitflags! {
@@ -56,6 +61,8 @@ bitflags! {
 pub struct SecurityModules {
     /// Whether AppArmor is on.
     pub apparmor: bool,
+    /// Whether AppArmor confines the caller.
+    pub confined: bool,
     /// Whether SELinux is on.
     pub selinux: bool,
 }
@@ -94,6 +101,9 @@ pub enum HostError {
     /// uname(2) failed.
     #[error("uname failed")]
     Uname(#[source] io::Error),
+    /// capget(2) failed.
+    #[error("cannot read the caller's capabilities")]
+    Capabilities(#[source] caps::errors::CapsError),
     /// The control groups cannot be told.
     #[error("cannot find the control groups")]
     Cgroups(#[source] oci_runtime_cgroups::Error),
@@ -115,12 +125,28 @@ impl Host {
             egid: nix::unistd::getegid().as_raw(),
             initial_user_namespace: inode(USER_NAMESPACE)? == INITIAL_USER_NAMESPACE,
             own_namespaces: Namespaces::empty(),
+            grantable: permitted()?,
+            modules: SecurityModules::default(),
         })
     }
 
-    /// Fills in what only this configuration makes worth a system call: with sysctls or network devices, which of the namespaces it
-    /// joins by path are the caller's own. A path that cannot be followed is left to the one who opens it.
+    /// Fills in what only this process makes worth a system call: with a label, which security modules are on. In a user
+    /// namespace other than the caller's, which has its own capabilities, all can be given.
+    pub fn look_at_process(&mut self, process: &Process<'_>, other_user_namespace: bool) {
+        if other_user_namespace {
+            self.grantable = u64::MAX;
+        }
+        if !process.apparmor_profile.is_empty() || !process.selinux_label.is_empty() {
+            self.modules = SecurityModules::read();
+        }
+    }
+
+    /// Fills in what only this configuration makes worth a system call: what its process does, and with sysctls or network devices, which
+    /// of the namespaces it joins by path are the caller's own. A path that cannot be followed is left to the one who opens it.
     pub fn look_at(&mut self, spec: &Spec<'_>) {
+        if let Some(process) = &spec.process {
+            self.look_at_process(process, spec.linux.namespace("user").is_some());
+        }
         if spec.linux.sysctl.is_empty() && spec.linux.net_devices.is_empty() {
             return;
         }
@@ -135,16 +161,25 @@ impl Host {
 }
 
 impl SecurityModules {
-    /// Reads which modules are on; without securityfs, none.
+    /// Reads which modules are on, by what is there without securityfs too: a parameter of AppArmor's, and the file system
+    /// that SELinux has where it is on.
     pub fn read() -> SecurityModules {
-        Self::parse(&fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default())
+        let file = |path| fs::read_to_string(path).unwrap_or_default();
+        Self::parse(
+            &file("/sys/module/apparmor/parameters/enabled"),
+            &file("/proc/thread-self/attr/apparmor/current"),
+            &file("/proc/filesystems"),
+        )
     }
 
-    fn parse(list: &str) -> SecurityModules {
-        let on = |name: &str| list.trim_end().split(',').any(|module| module == name);
+    fn parse(enabled: &str, current: &str, filesystems: &str) -> SecurityModules {
+        let apparmor = enabled.trim_end() == "Y";
         SecurityModules {
-            apparmor: on("apparmor"),
-            selinux: on("selinux"),
+            apparmor,
+            confined: apparmor && !matches!(current.trim_end(), "" | "unconfined"),
+            selinux: filesystems
+                .lines()
+                .any(|line| line.split('\t').nth(1) == Some("selinuxfs")),
         }
     }
 }
@@ -181,6 +216,11 @@ fn own_namespace(namespace: &Namespace<'_>) -> Option<Namespaces> {
         fs::metadata(&*namespace.path).ok()?,
     );
     (own.dev() == joined.dev() && own.ino() == joined.ino()).then_some(*kind)
+}
+
+fn permitted() -> Result<u64, HostError> {
+    let set = caps::read(None, caps::CapSet::Permitted).map_err(HostError::Capabilities)?;
+    Ok(set.iter().fold(0, |all, one| all | one.bitmask()))
 }
 
 fn release() -> Result<String, HostError> {
@@ -267,21 +307,24 @@ mod tests {
     }
 
     #[test]
-    fn security_modules_are_whole_words_of_the_list() {
+    fn security_modules_are_known_by_what_the_kernel_shows() {
+        let filesystems = "nodev\tproc\n\text4\nnodev\tselinuxfs\n";
         let cases = [
-            (
-                "lockdown,capability,landlock,yama,apparmor\n",
-                (true, false),
-            ),
-            ("capability,selinux,bpf", (false, true)),
-            ("capability,apparmor2", (false, false)),
-            ("", (false, false)),
+            (("Y\n", "unconfined\n", ""), (true, false, false)),
+            (("Y\n", "lxc (enforce)\n", ""), (true, true, false)),
+            (("N\n", "", "nodev\tproc\n"), (false, false, false)),
+            (("", "", filesystems), (false, false, true)),
+            (("", "", "nodev\tselinuxfs2\n"), (false, false, false)),
         ];
-        for (list, (apparmor, selinux)) in cases {
+        for ((enabled, current, filesystems), (apparmor, confined, selinux)) in cases {
             assert_eq!(
-                SecurityModules::parse(list),
-                SecurityModules { apparmor, selinux },
-                "{list}"
+                SecurityModules::parse(enabled, current, filesystems),
+                SecurityModules {
+                    apparmor,
+                    confined,
+                    selinux
+                },
+                "{enabled:?} {current:?} {filesystems:?}"
             );
         }
     }

@@ -31,9 +31,13 @@ mod update;
 pub mod capabilities;
 pub mod check;
 pub mod host;
+pub mod memory_policy;
 pub mod mount_options;
+pub mod personality;
 pub mod pointer;
+pub mod ranges;
 pub mod rlimits;
+pub mod scheduling;
 pub mod spec;
 
 pub use bundle::Bundle;

@@ -16,6 +16,7 @@ use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 
 use crate::hooks::Hook;
 use crate::net::NetDevice;
+use crate::scheduling::Attributes;
 
 /// A compiled bundle.
 #[derive(Debug, Default)]
@@ -117,6 +118,16 @@ pub enum ParentOp {
         always: Vec<&'static str>,
         /// Whether calls of hooks in the container count: they run under its filter, where that comes before them.
         of_hooks: bool,
+    },
+    /// Gives the new process its scheduling policy (sched_setattr(2)).
+    Scheduler {
+        /// The policy with its values.
+        attributes: Attributes,
+    },
+    /// Gives the new process its priority of input and output (ioprio_set(2)).
+    IoPriority {
+        /// Class and level.
+        priority: u32,
     },
     /// Saves the pid and all that later commands need.
     SaveState,

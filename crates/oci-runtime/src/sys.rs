@@ -8,6 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 
+use crate::scheduling::Attributes;
+
 /// memfd_create(2).
 pub(crate) fn memfd_create(name: &CStr, flags: u32) -> Result<OwnedFd, Errno> {
     // SAFETY: `name` is a string with a NUL that lives through the call.
@@ -97,6 +99,46 @@ pub(crate) fn receive_fd(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let fd = rights.ok_or(Errno::EBADMSG)?;
     // SAFETY: recvmsg(2) has just made this fd, and there is room for one only, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// sched_setattr(2).
+pub(crate) fn sched_setattr(pid: i32, attributes: &Attributes) -> Result<(), Errno> {
+    #[repr(C)]
+    struct SchedAttr {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+        util_min: u32,
+        util_max: u32,
+    }
+    let attr = SchedAttr {
+        size: size_of::<SchedAttr>() as u32,
+        policy: attributes.policy,
+        flags: attributes.flags,
+        nice: attributes.nice,
+        priority: attributes.priority,
+        runtime: attributes.runtime,
+        deadline: attributes.deadline,
+        period: attributes.period,
+        util_min: 0,
+        util_max: 0,
+    };
+    // SAFETY: the structure lives through the call and says its own size.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, pid, &raw const attr, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// ioprio_set(2) of one process.
+pub(crate) fn ioprio_set(pid: i32, priority: u32) -> Result<(), Errno> {
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    // SAFETY: plain numbers.
+    let result = unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, priority) };
+    Errno::result(result).map(drop)
 }
 
 fn owned(result: libc::c_long) -> Result<OwnedFd, Errno> {

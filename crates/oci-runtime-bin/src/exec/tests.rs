@@ -37,12 +37,17 @@ fn flags_change_it() {
         "--no-new-privs=false",
         "--cap",
         "CAP_CHOWN",
+        "--apparmor",
+        "profile",
+        "--process-label=a:b:c:d",
         "id",
         "sh",
     ])
     .unwrap();
     assert!(process.terminal && !process.no_new_privileges);
     assert_eq!(process.cwd, "/tmp");
+    assert_eq!(process.apparmor_profile, "profile");
+    assert_eq!(process.selinux_label, "a:b:c:d");
     assert_eq!(process.env[process.env.len() - 2..], ["A=1", "B=2"]);
     assert_eq!(
         (
@@ -73,6 +78,8 @@ fn a_process_comes_from_a_file_or_from_the_command_line() {
     for words in [
         &["-p", "f", "-t", "id"][..],
         &["-p", "f", "-e", "A=1", "id"],
+        &["-p", "f", "--apparmor", "p", "id"],
+        &["-p", "f", "--process-label", "l", "id"],
         &["-p", "f", "id", "ls"],
     ] {
         let failure = changed(words).unwrap_err();

@@ -2,6 +2,7 @@
 //! pointer's to tell.
 
 use super::sysctl_name::NameFault;
+use crate::ranges::RangeFault;
 
 /// What is wrong with one value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +52,10 @@ pub enum Fault {
     DuplicateRlimit(String),
     #[error("soft limit {soft} is above hard limit {hard}")]
     RlimitOrder { soft: u64, hard: u64 },
+    #[error("{0:#o} is more than the permission bits of a mode (0o777)")]
+    Umask(u32),
+    #[error("the caller itself lacks {0}, it is left out")]
+    NotGrantable(String),
     #[error("{0:?} is not a name of a capability, which look like CAP_KILL")]
     NotACapability(String),
     #[error("this kernel does not know {0}, it is left out")]
@@ -59,6 +64,27 @@ pub enum Fault {
     EffectiveNotPermitted(String),
     #[error("{0} is not both permitted and inheritable, so it cannot be ambient; it is left out")]
     AmbientNotInheritable(String),
+
+    #[error("there is no {0} {1:?}")]
+    NoSuch(&'static str, String),
+    #[error("{0} is not between {1} and {2}")]
+    OutOfRange(i32, i32, i32),
+    #[error("only {0} can have it")]
+    OnlyOf(&'static str),
+    #[error("{0} has none, it is without effect")]
+    WithoutEffect(String),
+    #[error("{0}")]
+    Ranges(RangeFault),
+    #[error("{0} is not enabled on this machine")]
+    ModuleOff(&'static str),
+    #[error("{0} needs nodes")]
+    NeedsNodes(&'static str),
+    #[error("{0} takes no nodes")]
+    RefusesNodes(&'static str),
+    #[error("{0} needs nodes that it could be about")]
+    FlagWithoutNodes(String),
+    #[error("MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES exclude each other")]
+    StaticAndRelative,
 
     #[error("the root directory of the host cannot be a container's")]
     HostRoot,

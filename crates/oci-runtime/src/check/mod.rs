@@ -5,12 +5,16 @@
 mod fault;
 mod hooks;
 mod id_maps;
+mod labels;
+mod memory_policy;
 mod mounts;
 mod namespaces;
 mod net_devices;
 mod paths;
+mod personality;
 mod problem;
 mod process;
+mod scheduling;
 mod seccomp;
 mod sysctl;
 mod sysctl_name;
@@ -44,6 +48,8 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     id_maps::check(&mut problems, spec);
     net_devices::check(&mut problems, spec, host);
     sysctl::check(&mut problems, spec, host);
+    personality::check(&mut problems, &spec.linux);
+    memory_policy::check(&mut problems, &spec.linux);
     hooks::check(&mut problems, spec);
     seccomp::check(&mut problems, spec);
     unsupported::check(&mut problems, spec);
@@ -58,6 +64,7 @@ pub fn check_process(process: &Process<'_>, host: &Host) -> Vec<Problem> {
 fn process_problems(process: &Process<'_>, host: &Host, place: &'static str) -> Problems {
     let mut problems = Problems::under(place);
     process::check(&mut problems, process, host);
-    unsupported::check_process(&mut problems, process);
+    scheduling::check(&mut problems, process);
+    labels::check(&mut problems, process, host);
     problems
 }

@@ -67,6 +67,9 @@ fn cwd(problems: &mut Problems, cwd: &str) {
 
 /// The highest number stands for "no id" in the kernel: setresuid(2) would leave the id as it is.
 fn user(problems: &mut Problems, user: &User) {
+    if let Some(mask) = user.umask.filter(|mask| *mask > 0o777) {
+        problems.error(at!["user", "umask"], Fault::Umask(mask));
+    }
     for (name, id) in [("uid", user.uid), ("gid", user.gid)] {
         if id == u32::MAX {
             problems.error(at!["user", name], Fault::InvalidId(id));
@@ -120,6 +123,8 @@ fn check_capabilities(problems: &mut Problems, sets: &Capabilities<'_>, host: &H
                 problems.error(place, Fault::NotACapability(name.to_string()));
             } else if number(name).is_none_or(|number| number > host.last_capability) {
                 problems.warning(place, Fault::UnknownCapability(name.to_string()));
+            } else if set != "bounding" && !can_give(name, host) {
+                problems.warning(place, Fault::NotGrantable(name.to_string()));
             } else if set == "effective" && !sets.permitted.contains(name) {
                 problems.error(place, Fault::EffectiveNotPermitted(name.to_string()));
             } else if set == "ambient"
@@ -129,6 +134,10 @@ fn check_capabilities(problems: &mut Problems, sets: &Capabilities<'_>, host: &H
             }
         }
     }
+}
+
+fn can_give(name: &str, host: &Host) -> bool {
+    number(name).is_some_and(|number| host.grantable >> number & 1 == 1)
 }
 
 fn console_size(problems: &mut Problems, size: ConsoleSize) {

@@ -5,36 +5,16 @@
 use super::Fault;
 use super::problem::Problems;
 use crate::pointer::{Part, at};
-use crate::spec::{Mount, Process, Spec};
+use crate::spec::{Mount, Spec};
 
 // Rows: the name of a member, and whether it is asked for.
-type OfProcess = (&'static str, fn(&Process<'_>) -> bool);
 type OfSpec = (&'static str, fn(&Spec<'_>) -> bool);
 type OfMount = (&'static str, fn(&Mount<'_>) -> bool);
-
-/// Members of `process`.
-const PROCESS: &[OfProcess] = &[
-    ("apparmorProfile", |process| {
-        !process.apparmor_profile.is_empty()
-    }),
-    ("selinuxLabel", |process| !process.selinux_label.is_empty()),
-    ("scheduler", |process| says_something(&process.scheduler)),
-    ("ioPriority", |process| says_something(&process.io_priority)),
-    ("execCPUAffinity", |process| {
-        says_something(&process.exec_cpu_affinity)
-    }),
-];
 
 /// Members of `linux`.
 const LINUX: &[OfSpec] = &[
     ("mountLabel", |spec| !spec.linux.mount_label.is_empty()),
     ("intelRdt", |spec| says_something(&spec.linux.intel_rdt)),
-    ("personality", |spec| {
-        says_something(&spec.linux.personality)
-    }),
-    ("memoryPolicy", |spec| {
-        says_something(&spec.linux.memory_policy)
-    }),
 ];
 
 /// Members of each mount.
@@ -79,17 +59,6 @@ pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
         );
         mount_options(problems, index, mount);
     }
-}
-
-pub(super) fn check_process(problems: &mut Problems, process: &Process<'_>) {
-    refuse(
-        problems,
-        &[],
-        PROCESS
-            .iter()
-            .filter(|(_, asked)| asked(process))
-            .map(|(name, _)| *name),
-    );
 }
 
 fn refuse<'n>(problems: &mut Problems, place: &[Part<'_>], members: impl Iterator<Item = &'n str>) {

@@ -6,6 +6,7 @@
 
 mod channel;
 mod memfd;
+mod schedule;
 mod slots;
 mod spawn;
 
@@ -25,6 +26,7 @@ use crate::recorder::Recorder;
 use crate::sys;
 
 use channel::Channel;
+pub(crate) use schedule::schedule;
 pub(crate) use slots::Inputs;
 
 /// The container's first process, or one that joined it.

@@ -222,6 +222,4 @@ pub(super) fn join(plan: &mut Plan, slots: &[Slot]) {
     for slot in slots {
         plan.inner(PATH, Op::JoinCgroup { slot: *slot });
     }
-    // The caller may be bound to some processors; the container is bound by its cpuset alone.
-    plan.inner("", Op::ResetAffinity {});
 }

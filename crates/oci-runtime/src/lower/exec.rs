@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{Namespaces, Op, Slot};
 
-use super::{cgroup, limits, namespaces, process, seccomp};
+use super::{cgroup, execution, limits, namespaces, process, seccomp};
 use crate::error::Result;
 use crate::host::Host;
 use crate::plan::{Plan, Source};
-use crate::spec::{Process, Spec};
+use crate::spec::{Process, Spec, said};
 
 /// What the process joins.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +47,11 @@ pub(crate) fn exec(
 
     process::outer(&mut plan, process);
     let tasks = cgroup::open(&mut plan, join.cgroup)?;
+    let (initial, last) = affinity(process);
+    if !initial.is_empty() {
+        let origin = "/process/execCPUAffinity/initial";
+        execution::affinity(initial, |op| plan.outer(origin, op));
+    }
     let namespaces = Namespaces(join.namespaces & !namespaces::CGROUP);
     plan.outer(
         "",
@@ -68,12 +73,19 @@ pub(crate) fn exec(
         plan.inner("", Op::BecomeRoot {});
     }
     cgroup::join(&mut plan, &tasks);
+    let origin = if last.is_empty() {
+        ""
+    } else {
+        "/process/execCPUAffinity/final"
+    };
+    execution::affinity(last, |op| plan.inner(origin, op));
     if let Some(slot) = view {
         let namespaces = Namespaces(namespaces::CGROUP);
         plan.inner("", Op::Join { slot, namespaces });
     }
-    process::session(&mut plan, join.id, join.keyring)?;
+    process::session(&mut plan, process, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
+    execution::lower(&mut plan, process, &spec.linux, host)?;
     process::identity(&mut plan, process, host, &filters, false)?;
     process::lookup(&mut plan, process, host, &filters)?;
     seccomp::install_before_ready(&mut plan, process, &filters);
@@ -81,6 +93,12 @@ pub(crate) fn exec(
     process::become_payload(&mut plan, process, host, &filters)?;
     limits::check(&plan)?;
     Ok((plan, warnings))
+}
+
+/// The processors before the process is in the container's cgroup, and those after.
+fn affinity<'p>(process: &'p Process<'_>) -> (&'p str, &'p str) {
+    said(&process.exec_cpu_affinity)
+        .map_or(("", ""), |affinity| (&*affinity.initial, &*affinity.last))
 }
 
 /// The container's cgroup namespace, if it has one of its own. It is entered last, from inside of the container's cgroup: where

@@ -9,6 +9,7 @@ mod cgroup;
 mod cgroup_mount;
 mod devices;
 mod exec;
+mod execution;
 mod hooks;
 mod host_side;
 mod limits;
@@ -116,9 +117,11 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     namespaces::become_root(&mut plan, linux, &namespaces);
     locked::take(&mut plan, &locked);
     cgroup::join(&mut plan, &opened.cgroup);
+    // The caller may be bound to some processors; the container is bound by its cpuset alone.
+    execution::affinity("", |op| plan.inner("", op));
     namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
     net_devices::take(&mut plan, linux, slots.net);
-    process::session(&mut plan, request.id, request.keyring)?;
+    process::session(&mut plan, process, request.id, request.keyring)?;
     let place_of_root = hooks::place_of_root(spec, &rootfs)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
@@ -130,6 +133,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     slots.streams.lower(&mut plan, process, true);
     finish_system(&mut plan, spec, opened.null)?;
 
+    execution::lower(&mut plan, process, linux, host)?;
     process::identity(&mut plan, process, host, &filters, true)?;
     process::lookup(&mut plan, process, host, &filters)?;
     seccomp::install_before_ready(&mut plan, process, &filters);

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 
 use oci_runtime_init::op::{CapSet, List, Op, Slot};
 
+use super::execution;
 use super::seccomp::{self, Filters};
 use super::text::c;
 use crate::capabilities;
@@ -86,11 +87,16 @@ pub(super) fn outer(plan: &mut Plan, process: &Process<'_>) {
 }
 
 /// A session of its own, and a session keyring by the name that runc gives it.
-pub(super) fn session(plan: &mut Plan, id: &str, keyring: bool) -> Result<()> {
+pub(super) fn session(
+    plan: &mut Plan,
+    process: &Process<'_>,
+    id: &str,
+    keyring: bool,
+) -> Result<()> {
     plan.inner("", Op::Session {});
     if keyring {
         let name = c("", format!("_ses.{id}"))?;
-        plan.inner("", Op::Keyring { name: &name });
+        execution::keyring(plan, process, &name)?;
     }
     Ok(())
 }
@@ -187,7 +193,11 @@ fn is_home(entry: &str) -> bool {
 /// No capabilities at all where the configuration names none.
 fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
     let nothing = Capabilities::default();
-    let sets = capabilities::masks(capabilities.unwrap_or(&nothing), host.last_capability);
+    let sets = capabilities::masks(
+        capabilities.unwrap_or(&nothing),
+        host.last_capability,
+        host.grantable,
+    );
     plan.inner(
         "/process/capabilities",
         Op::Caps {

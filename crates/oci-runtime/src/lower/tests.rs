@@ -2,14 +2,17 @@
 
 mod cgroup;
 
+mod exec;
+mod execution;
+
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Layout;
 use proptest::prelude::*;
 
-use super::{Join, Request, create, exec};
+use super::{Request, create};
 use crate::cgroup::CgroupManager;
-use crate::host::{Host, Namespaces};
+use crate::host::{Host, Namespaces, SecurityModules};
 use crate::plan::{Lane, Plan};
 use crate::spec::{self, Spec};
 
@@ -42,6 +45,12 @@ fn host((mountinfo, own): (&str, &str)) -> Host {
         egid: 0,
         initial_user_namespace: true,
         own_namespaces: Namespaces::empty(),
+        grantable: u64::MAX,
+        modules: SecurityModules {
+            apparmor: true,
+            confined: false,
+            selinux: true,
+        },
     }
 }
 
@@ -192,27 +201,6 @@ const JOINS: &str = r#"{
     }
 }"#;
 
-#[test]
-fn golden_plan_of_exec() {
-    let json = example();
-    let spec = spec::parse(json.as_bytes()).expect("it parses");
-    let host = host(HYBRID);
-    let paths = oci_runtime_cgroups::resolve(&host.cgroups, None, "golden").expect("it resolves");
-    let join = Join {
-        id: "golden",
-        pid: 4242,
-        namespaces: 0x6e02_0000,
-        cgroup: &paths,
-        preserve_fds: 2,
-        keyring: true,
-        record: false,
-    };
-    let process = spec.process.as_ref().expect("it has one");
-    let (plan, warnings) = exec(&spec, process, &host, join).expect("it lowers");
-    golden("exec-hybrid", &plan);
-    assert_eq!(warnings, [""; 0]);
-}
-
 /// The phases of a container's life; security rests on their order.
 const PHASES: &[(u8, &[&str])] = &[
     (
@@ -240,7 +228,7 @@ const PHASES: &[(u8, &[&str])] = &[
         &[
             "TakeTrees",
             "JoinCgroup",
-            "ResetAffinity",
+            "Affinity",
             "CgroupNamespace",
             "Loopback",
             "NetSocket",
@@ -260,10 +248,12 @@ const PHASES: &[(u8, &[&str])] = &[
     (16, &["Console", "Stdio"]),
     (17, &["Sysctl"]),
     (18, &["Hostname"]),
-    (19, &["Domainname"]),
-    (20, &["Mask"]),
-    (21, &["Readonly"]),
-    (22, &["ReadonlyRoot"]),
+    (18, &["Domainname"]),
+    (19, &["Mask"]),
+    (20, &["Readonly"]),
+    (21, &["ReadonlyRoot"]),
+    (22, &["Scheduler", "IoPriority"]),
+    (22, &["Personality", "MemoryPolicy", "LsmLabel"]),
     (23, &["Cwd"]),
     (24, &["Home"]),
     (27, &["Ids"]),
@@ -282,6 +272,7 @@ fn phase(name: &str, lane: Lane, origin: &str, filter: u8) -> u8 {
         _ if origin.starts_with("/hooks/startContainer") => 34,
         _ if origin.starts_with("/hooks") => 13,
         ("Yield", _) if origin.is_empty() => 33,
+        ("Yield", _) if origin.starts_with("/process") => 22,
         ("Join", Lane::Inner) => 8,
         ("Yield", _) if origin == "/linux/netDevices" => 8,
         ("Rlimit", Lane::Inner) | ("OpenFiles", _) | ("Umask", _) => 25,
@@ -363,6 +354,7 @@ prop_compose! {
         nofile in proptest::option::of(1u64..100_000),
         propagation in proptest::option::of(proptest::sample::select(&["private", "rshared", "slave", "unbindable"])),
         masked in proptest::collection::vec("/[a-z]{1,8}", 0..4),
+        labelled in any::<bool>(),
         hooks in subset(&["prestart", "createRuntime", "createContainer", "startContainer", "poststop"]),
     ) -> (serde_json::Value, bool) {
         let mut list = vec![serde_json::json!({"type": "mount"})];
@@ -381,11 +373,16 @@ prop_compose! {
         let config = serde_json::json!({
             "ociVersion": "1.3.0", "hooks": hooks,
             "process": {"args": ["x"], "cwd": "/", "env": [], "terminal": terminal,
-                "noNewPrivileges": no_new_privs, "rlimits": limits, "oomScoreAdj": 10},
+                "noNewPrivileges": no_new_privs, "rlimits": limits, "oomScoreAdj": 10,
+                "apparmorProfile": if labelled { "p" } else { "" },
+                "ioPriority": {"class": if labelled { "" } else { "IOPRIO_CLASS_BE" }},
+                "scheduler": {"policy": if seccomp { "SCHED_RR" } else { "" }}},
             "root": {"path": "r", "readonly": seccomp},
             "mounts": mounts,
             "hostname": "h",
             "linux": {"namespaces": list, "seccomp": filter, "rootfsPropagation": propagation,
+                "personality": {"domain": if terminal { "LINUX" } else { "" }},
+                "memoryPolicy": {"mode": if labelled { "MPOL_LOCAL" } else { "" }},
                 "maskedPaths": masked, "readonlyPaths": masked}
         });
         (config, no_new_privs)

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use oci_runtime_init::show::{Show, Visitor};
 use serde_json::{Value, json};
 
+use crate::scheduling::Attributes;
+
 use super::{Lane, ParentOp, Plan, Step};
 
 impl Plan {
@@ -43,12 +45,7 @@ impl Plan {
 
     /// The operation of a step with its arguments.
     pub fn describe(&self, step: &Step) -> String {
-        let (op, arguments) = self.call(step);
-        let mut text = op.to_owned();
-        for (name, value) in &arguments {
-            let _ = write!(text, " {name}={}", plain(value));
-        }
-        text
+        words(self.call(step))
     }
 
     fn call(&self, step: &Step) -> (&'static str, Arguments) {
@@ -64,6 +61,26 @@ impl Plan {
             (None, None) => ("?", Arguments::new()),
         }
     }
+}
+
+impl ParentOp {
+    /// The operation's name.
+    pub fn name(&self) -> &'static str {
+        parent_call(self).0
+    }
+
+    /// The operation with its arguments.
+    pub fn describe(&self) -> String {
+        words(parent_call(self))
+    }
+}
+
+fn words((op, arguments): (&'static str, Arguments)) -> String {
+    let mut text = op.to_owned();
+    for (name, value) in &arguments {
+        let _ = write!(text, " {name}={}", plain(value));
+    }
+    text
 }
 
 /// Names and values in the order of the operation's definition.
@@ -139,9 +156,28 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("of_hooks", json!(of_hooks));
             "RecordCalls"
         }
+        ParentOp::Scheduler { attributes } => {
+            scheduler(&mut put, attributes);
+            "Scheduler"
+        }
+        ParentOp::IoPriority { priority } => {
+            put("class", json!(priority >> 13));
+            put("level", json!(priority & 0x1fff));
+            "IoPriority"
+        }
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)
+}
+
+fn scheduler(put: &mut impl FnMut(&'static str, Value), attributes: &Attributes) {
+    put("policy", json!(attributes.policy));
+    put("flags", json!(attributes.flags));
+    put("nice", json!(attributes.nice));
+    put("priority", json!(attributes.priority));
+    put("runtime", json!(attributes.runtime));
+    put("deadline", json!(attributes.deadline));
+    put("period", json!(attributes.period));
 }
 
 /// The shortest text that is still unambiguous to a reader.

@@ -12,6 +12,11 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// An object that says something: one without any value in it asks for nothing.
+pub(crate) fn said<T: Default + PartialEq>(value: &Option<T>) -> Option<&T> {
+    value.as_ref().filter(|value| **value != T::default())
+}
+
 /// Whether a value says nothing and need not be written.
 pub(super) fn absent<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

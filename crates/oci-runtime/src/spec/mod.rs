@@ -19,6 +19,7 @@ mod str;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::absent::said;
 pub use oci_runtime_cgroups::Resources;
 pub use oci_runtime_seccomp::Profile;
 

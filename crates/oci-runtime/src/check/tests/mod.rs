@@ -1,5 +1,6 @@
 //! Each case is the example of a configuration with a few changes, and the problems they make.
 
+mod execution;
 mod hooks;
 mod id_maps;
 mod mounts;
@@ -16,7 +17,7 @@ use oci_runtime_cgroups::{Layout, Mode};
 use serde_json::Value;
 
 use super::{Problem, Severity, check};
-use crate::host::{Host, Namespaces};
+use crate::host::{Host, Namespaces, SecurityModules};
 use crate::spec::{Spec, parse};
 
 /// A machine that needs none.
@@ -33,6 +34,8 @@ fn host() -> Host {
         egid: 0,
         initial_user_namespace: true,
         own_namespaces: Namespaces::empty(),
+        grantable: u64::MAX,
+        modules: SecurityModules::default(),
     }
 }
 

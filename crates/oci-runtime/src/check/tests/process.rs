@@ -49,6 +49,10 @@ fn process() {
         ),
         (&[("/process/oomScoreAdj", json!(-1000))], &[]),
         (
+            &[("/process/user/umask", json!(0o1000))],
+            &["E /process/user/umask: 0o1000 is more than the permission bits of a mode (0o777)"],
+        ),
+        (
             &[("/process/oomScoreAdj", json!(1001))],
             &["E /process/oomScoreAdj: 1001 is not between -1000 and 1000"],
         ),
@@ -112,6 +116,23 @@ fn capabilities() {
     let expected =
         ["W /process/capabilities/bounding/0: this kernel does not know CAP_BPF, it is left out"];
     assert_eq!(problems_on(&old, &json), expected);
+}
+
+#[test]
+fn what_the_caller_lacks_is_a_warning() {
+    let poor = Host {
+        grantable: !(1 << 21),
+        ..host()
+    };
+    let all = json!(["CAP_SYS_ADMIN", "CAP_KILL"]);
+    let sets = json!({"bounding": all, "permitted": all, "effective": all});
+    let json = example(&[("/process/capabilities", sets)]);
+    let expected = ["effective", "permitted"].map(|set| {
+        format!(
+            "W /process/capabilities/{set}/0: the caller itself lacks CAP_SYS_ADMIN, it is left out"
+        )
+    });
+    assert_eq!(problems_on(&poor, &json), expected);
 }
 
 #[test]

@@ -13,15 +13,8 @@ fn what_is_not_carried_out_is_refused_at_its_place() {
         .map(|problem| problem.pointer)
         .collect();
     let expected = [
-        "/process/apparmorProfile",
-        "/process/selinuxLabel",
-        "/process/scheduler",
-        "/process/ioPriority",
-        "/process/execCPUAffinity",
         "/linux/mountLabel",
         "/linux/intelRdt",
-        "/linux/personality",
-        "/linux/memoryPolicy",
         "/mounts/0/uidMappings",
         "/mounts/0/gidMappings",
         "/mounts/0/options/1",
@@ -37,6 +30,9 @@ fn empty_values_ask_for_nothing() {
             ("/process/selinuxLabel", json!("")),
             ("/process/scheduler", json!({})),
             ("/process/execCPUAffinity", json!({"initial": ""})),
+            ("/process/ioPriority", json!({})),
+            ("/linux/personality", json!({})),
+            ("/linux/memoryPolicy", json!({"mode": "", "flags": []})),
             ("/hooks", json!({"prestart": [], "poststop": null})),
             ("/linux/netDevices", json!({})),
             ("/linux/mountLabel", json!("")),
