@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
-use oci_runtime_integration::bundle::{push, script};
+use oci_runtime_integration::bundle::{self, push, script};
 use oci_runtime_integration::case::{Case, case, text};
 use oci_runtime_integration::host;
 use oci_runtime_integration::runtime::{Finished, only_ocirun, read};
@@ -322,4 +324,125 @@ fn a_recorded_container_can_be_killed_and_signalled() {
     // Nobody answers any more, and still it does not stay behind as one that waits for ever.
     case.runtime(&["delete", "--force", &case.id]).ok();
     case.reap(init);
+}
+
+/// Runs what records, and then the same under the profile, which must say the same.
+#[track_caller]
+fn record_and_repeat(case: &Case, edit: &dyn Fn(&mut Value)) -> Value {
+    let profile = case.path("profile.json");
+    case.configure(edit);
+    let recorded = record(case, &profile).ok();
+    let found = load(&profile);
+    case.configure(|c| {
+        edit(c);
+        c["linux"]["seccomp"] = found.clone();
+    });
+    assert_eq!(case.run().ok().stdout, recorded.stdout);
+    found
+}
+
+#[test]
+fn calls_of_threads_are_recorded() {
+    const THREAD: &str = "threads->create(sub { mkdir '/tmp/made' })->join; print -d '/tmp/made' ? \"made\\n\" : \"not\\n\"";
+    let tried = Command::new("/usr/bin/perl")
+        .args(["-Mthreads", "-e", "1"])
+        .output();
+    if !tried.is_ok_and(|output| output.status.success()) || !Path::new("/usr/lib").is_dir() {
+        eprintln!("not run: this machine has no perl with threads");
+        return;
+    }
+    let Some(case) = recordable() else { return };
+    let root = case.own_rootfs();
+    for name in ["lib", "lib64"] {
+        symlink(format!("usr/{name}"), root.join(name)).expect("a link into /usr");
+    }
+    let found = record_and_repeat(&case, &|c| {
+        with_tmp(c);
+        c["root"] = json!({"path": "rootfs"});
+        push(
+            c,
+            "/mounts",
+            json!({"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]}),
+        );
+        bundle::args(c, &["/usr/bin/perl", "-Mthreads", "-e", THREAD]);
+    });
+    let list = names(&found);
+    assert!(list.contains("mkdir"), "{list:?}");
+    assert!(
+        list.contains("clone3") || list.contains("clone"),
+        "{list:?}"
+    );
+}
+
+/// A program of 32 bits, by hand: it writes a word, makes `/tmp/x`, and ends.
+#[cfg(target_arch = "x86_64")]
+fn of_32_bits() -> Vec<u8> {
+    const BASE: u32 = 0x0804_8000;
+    const HEADERS: u32 = 52 + 32;
+    const CODE: u32 = 48;
+    let text = BASE + HEADERS + CODE;
+    let path = text + 5;
+    let mut file = Vec::new();
+    let mut put = |bytes: &[u8]| file.extend_from_slice(bytes);
+    let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|w| w.to_le_bytes()).collect() };
+    // ELF header: 32 bits, little-endian, executable, i386.
+    put(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0");
+    put(&words(&[1, BASE + HEADERS, 52, 0, 0]));
+    put(b"\x34\0\x20\0\x01\0\0\0\0\0\0\0");
+    // One segment, the whole file, to be read and executed.
+    put(&words(&[1, 0, BASE, BASE, 256, 256, 5, 4096]));
+    // mov eax/ebx/ecx/edx, N; int 0x80: write(1, text, 5), mkdir(path, 0777), exit(0).
+    let load = |register: u8, value: u32| [&[register][..], &value.to_le_bytes()].concat();
+    for (register, value) in [(0xb8, 4), (0xbb, 1), (0xb9, text), (0xba, 5)] {
+        put(&load(register, value));
+    }
+    put(b"\xcd\x80");
+    for (register, value) in [(0xb8, 39), (0xbb, path), (0xb9, 0o777)] {
+        put(&load(register, value));
+    }
+    put(b"\xcd\x80");
+    put(&load(0xb8, 1));
+    put(b"\x31\xdb\xcd\x80");
+    put(b"i386\n/tmp/x\0");
+    file.resize(256, 0);
+    file
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn calls_of_another_architecture_are_recorded_with_it() {
+    let Some(case) = recordable() else { return };
+    let program = case.path("programs").join("of_32_bits");
+    fs::create_dir(case.path("programs")).expect("a directory");
+    fs::write(&program, of_32_bits()).expect("the program");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let edit = |c: &mut Value| {
+        with_tmp(c);
+        let source = text(&case.path("programs"));
+        push(
+            c,
+            "/mounts",
+            json!({"destination": "/mnt", "type": "bind", "source": source, "options": ["rbind", "ro"]}),
+        );
+        script(c, "/mnt/of_32_bits; ls -d /tmp/x");
+    };
+    case.configure(edit);
+    if !case.run().stdout.contains("i386") {
+        eprintln!("not run: this kernel runs no programs of 32 bits");
+        return;
+    }
+    let found = record_and_repeat(&case, &edit);
+    assert_eq!(
+        found["architectures"],
+        json!(["SCMP_ARCH_X86", "SCMP_ARCH_X86_64"])
+    );
+    assert!(names(&found).contains("mkdir"));
+    // Without the architecture the same calls are none.
+    case.configure(|c| {
+        edit(c);
+        c["linux"]["seccomp"] = found.clone();
+        c["linux"]["seccomp"]["architectures"] = json!(["SCMP_ARCH_X86_64"]);
+    });
+    let run = case.run();
+    assert!(run.code != 0 && !run.stdout.contains("i386"), "{run:?}");
 }
