@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crate::bpf::{SockFilter, op};
+use crate::hash::Quick;
 
 /// A place in a program: how many instructions are at and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,11 +45,11 @@ pub(crate) struct Branch {
 #[derive(Default)]
 pub(crate) struct Program {
     reversed: Vec<SockFilter>,
-    shared: HashMap<Branch, Label>,
-    /// The first and the nearest copy of each return.
-    returns: HashMap<u32, (Label, Label)>,
+    shared: HashMap<Branch, Label, Quick>,
+    /// Each value that is returned, with the first and the nearest place that does. There are few.
+    returns: Vec<(u32, Label, Label)>,
     /// The nearest stepping stone to a place.
-    stones: HashMap<Label, Label>,
+    stones: HashMap<Label, Label, Quick>,
 }
 
 impl Program {
@@ -63,8 +64,8 @@ impl Program {
 
     /// A return of a value, always the same place for the same value; a jump from afar takes a nearer copy.
     pub(crate) fn ret(&mut self, value: u32) -> Label {
-        match self.returns.get(&value) {
-            Some((first, _)) => *first,
+        match self.returns.iter().find(|known| known.0 == value) {
+            Some((_, first, _)) => *first,
             None => self.push_return(value),
         }
     }
@@ -131,7 +132,10 @@ impl Program {
             jf: 0,
             k: value,
         });
-        self.returns.entry(value).or_insert((label, label)).1 = label;
+        match self.returns.iter_mut().find(|known| known.0 == value) {
+            Some((_, _, nearest)) => *nearest = label,
+            None => self.returns.push((value, label, label)),
+        }
         label
     }
 
@@ -168,8 +172,8 @@ impl Program {
         }
         let target = self.reversed[label.0 - 1];
         if target.code == op::RET_K {
-            return match self.returns.get(&target.k) {
-                Some((_, nearest)) if self.reaches(*nearest) => *nearest,
+            return match self.returns.iter().find(|known| known.0 == target.k) {
+                Some((_, _, nearest)) if self.reaches(*nearest) => *nearest,
                 _ => self.push_return(target.k),
             };
         }

@@ -7,6 +7,7 @@ use crate::asm::{Branch, Compare, Label, Operand, Program};
 use crate::bpf::{BPF_MAXINSNS, OFFSET_ARCH, OFFSET_NR, SockFilter};
 use crate::error::{Error, ErrorKind, Warning};
 use crate::flags::FilterFlags;
+use crate::precedence::Mentions;
 use crate::profile::Profile;
 use crate::verdicts::{BAD_ARCH, Decisions, Space, Verdict};
 use crate::{decide, rules, search, verdicts};
@@ -35,7 +36,8 @@ pub fn compile(profile: &Profile<'_>, native: Arch) -> Result<Filter, Error> {
     let mut warnings = Vec::new();
     let rules = rules::read(profile, native, &mut warnings)?;
     let mut decisions = Decisions::default();
-    let spaces = verdicts::spaces(&rules, &mut decisions, &mut warnings);
+    let mentions = Mentions::new(&rules);
+    let spaces = verdicts::spaces(&mentions, &mut decisions, &mut warnings);
     let program = program(&spaces, &decisions, rules.default, native.is_big_endian());
     if program.len() > BPF_MAXINSNS {
         return Err(Error::new(
@@ -71,7 +73,7 @@ fn program(
     // The program is written backwards, so the native architecture comes last to be nearest to the beginning.
     let mut entrances = Vec::with_capacity(spaces.len());
     for space in spaces.iter().rev() {
-        let tree = search::write(&mut program, &space.segments, &mut resolve);
+        let tree = search::write(&mut program, &space.segments, &space.hot, &mut resolve);
         entrances.push((space.audit, program.load(OFFSET_NR, tree)));
     }
     let mut head = program.ret(BAD_ARCH.to_return());

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::action::Action;
 use crate::asm::{Branch, Compare, Label, Operand, Program};
 use crate::bpf::{BPF_MAXINSNS, OFFSET_ARGS};
+use crate::hash::Quick;
 use crate::rules::{Condition, Op};
 use crate::verdicts::Decision;
 
@@ -33,7 +34,7 @@ pub(crate) fn write(
     let mut walk = Walk {
         program,
         steps: &graph.steps,
-        written: HashMap::new(),
+        written: HashMap::with_capacity_and_hasher(2 * graph.steps.len(), Quick::default()),
     };
     walk.write(next, State::default())
 }
@@ -200,7 +201,7 @@ enum Fact {
 struct Walk<'w> {
     program: &'w mut Program,
     steps: &'w [Step],
-    written: HashMap<Entry, Label>,
+    written: HashMap<Entry, Label, Quick>,
 }
 
 /// A step as it is come by.

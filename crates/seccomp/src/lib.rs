@@ -82,6 +82,8 @@ mod compile;
 mod decide;
 mod error;
 mod flags;
+mod hash;
+mod precedence;
 mod profile;
 mod record;
 mod rules;

@@ -6,29 +6,39 @@ use crate::arch::Arch;
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
 use crate::flags::{self, FilterFlags};
 use crate::profile::{Profile, Syscall, SyscallArg};
-use crate::syscalls::{self, Syscall as Known};
+use crate::syscalls::{self, Row};
 
-/// A profile, understood.
-pub(crate) struct Rules<'p> {
+/// A profile, understood: nothing of it is text any more.
+pub(crate) struct Rules {
     pub(crate) default: Action,
     /// The architectures to serve, the native one first, none twice.
     pub(crate) archs: Vec<Arch>,
     pub(crate) flags: FilterFlags,
-    /// In the order of the profile.
-    pub(crate) entries: Vec<Entry<'p>>,
+    /// `syscalls`, in its order.
+    pub(crate) entries: Vec<Entry>,
+    /// The calls that the entries name, in the order of the profile.
+    pub(crate) mentions: Vec<Mention>,
 }
 
 /// One entry of `syscalls`.
-pub(crate) struct Entry<'p> {
+pub(crate) struct Entry {
     pub(crate) action: Action,
-    /// A call matches if all conditions of one of these hold. A single empty one matches every call.
-    pub(crate) alternatives: Vec<Vec<Condition>>,
-    /// The calls, with the position of each in `names`.
-    pub(crate) calls: Vec<(usize, &'p str, Known)>,
-    /// Position in `syscalls`.
-    pub(crate) index: usize,
+    /// By argument. None means that every call matches.
+    pub(crate) conditions: Vec<Condition>,
+    /// Whether one condition is enough; else all have to hold.
+    pub(crate) any: bool,
     /// Whether the action is the default anyway. Such an entry only counts as a mention of its calls.
     pub(crate) redundant: bool,
+}
+
+/// A name of a call in an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mention {
+    pub(crate) row: Row,
+    /// Position in `syscalls`.
+    pub(crate) entry: u32,
+    /// Position in its `names`.
+    pub(crate) position: u32,
 }
 
 /// A comparison of one argument.
@@ -67,37 +77,54 @@ pub fn operator_names() -> impl Iterator<Item = &'static str> {
     OPERATORS.iter().map(|(name, _)| *name)
 }
 
-impl Entry<'_> {
+impl Entry {
     pub(crate) fn is_unconditional(&self) -> bool {
-        self.alternatives.iter().any(Vec::is_empty)
+        self.conditions.is_empty()
     }
 
-    pub(crate) fn pointer(&self, name: usize) -> String {
-        format!("/syscalls/{}/names/{name}", self.index)
+    /// Lists of conditions; all conditions of one of them have to hold.
+    pub(crate) fn alternatives(&self) -> impl Iterator<Item = &[Condition]> {
+        let size = if self.any { 1 } else { self.conditions.len() };
+        self.conditions.chunks(size.max(1))
     }
 }
 
+impl Mention {
+    pub(crate) fn pointer(&self) -> String {
+        pointer(self.entry as usize, self.position as usize)
+    }
+}
+
+fn pointer(entry: usize, position: usize) -> String {
+    format!("/syscalls/{entry}/names/{position}")
+}
+
 /// Reads a profile.
-pub(crate) fn read<'p>(
-    profile: &'p Profile<'_>,
+pub(crate) fn read(
+    profile: &Profile<'_>,
     native: Arch,
     warnings: &mut Vec<Warning>,
-) -> Result<Rules<'p>, Error> {
+) -> Result<Rules, Error> {
     let default = default_action(profile)?;
     let archs = architectures(profile, native, warnings)?;
     let mut entries = Vec::with_capacity(profile.syscalls.len());
+    let names = profile.syscalls.iter().map(|syscall| syscall.names.len());
+    let mut mentions = Vec::with_capacity(names.sum());
+    let mut notifies = false;
     for (index, syscall) in profile.syscalls.iter().enumerate() {
-        entries.push(entry(syscall, index, default, warnings)?);
+        let entry = entry(syscall, index, default)?;
+        let before = mentions.len();
+        names_of(syscall, index, entry.action, &mut mentions, warnings)?;
+        notifies |= entry.action == Action::Notify && mentions.len() > before;
+        entries.push(entry);
     }
-    let notifies = entries
-        .iter()
-        .any(|entry| entry.action == Action::Notify && !entry.calls.is_empty());
     let flags = flags::read(profile, notifies, warnings)?;
     Ok(Rules {
         default,
         archs,
         flags,
         entries,
+        mentions,
     })
 }
 
@@ -159,12 +186,7 @@ fn architectures(
     Ok(archs)
 }
 
-fn entry<'p>(
-    syscall: &'p Syscall<'_>,
-    index: usize,
-    default: Action,
-    warnings: &mut Vec<Warning>,
-) -> Result<Entry<'p>, Error> {
+fn entry(syscall: &Syscall<'_>, index: usize, default: Action) -> Result<Entry, Error> {
     let action = action(&syscall.action, syscall.errno_ret).map_err(|(errno, kind)| {
         Error::new(
             format!(
@@ -174,38 +196,52 @@ fn entry<'p>(
             kind,
         )
     })?;
-    let alternatives = alternatives(&syscall.args, index)?;
-    let redundant = action == default;
-    let mut entry = Entry {
+    let (conditions, any) = conditions(&syscall.args, index)?;
+    Ok(Entry {
         action,
-        alternatives,
-        calls: Vec::with_capacity(syscall.names.len()),
-        index,
-        redundant,
-    };
+        conditions,
+        any,
+        redundant: action == default,
+    })
+}
+
+fn names_of(
+    syscall: &Syscall<'_>,
+    entry: usize,
+    action: Action,
+    mentions: &mut Vec<Mention>,
+    warnings: &mut Vec<Warning>,
+) -> Result<(), Error> {
     for (position, name) in syscall.names.iter().enumerate() {
         let name: &str = name;
-        match (name, syscalls::find(name)) {
-            ("", _) => return Err(Error::new(entry.pointer(position), ErrorKind::EmptyName)),
-            ("write", _) if action == Action::Notify => {
-                return Err(Error::new(
-                    entry.pointer(position),
-                    ErrorKind::NotifyOnWrite,
-                ));
+        let Some(row) = syscalls::find(name) else {
+            if name.is_empty() {
+                return Err(Error::new(pointer(entry, position), ErrorKind::EmptyName));
             }
-            (_, Some(known)) => entry.calls.push((position, name, known)),
-            (_, None) => warnings.push(Warning {
-                pointer: entry.pointer(position),
+            warnings.push(Warning {
+                pointer: pointer(entry, position),
                 kind: WarningKind::UnknownSyscall(name.to_owned()),
-            }),
+            });
+            continue;
+        };
+        if action == Action::Notify && name == "write" {
+            return Err(Error::new(
+                pointer(entry, position),
+                ErrorKind::NotifyOnWrite,
+            ));
         }
+        mentions.push(Mention {
+            row,
+            entry: entry as u32,
+            position: position as u32,
+        });
     }
-    Ok(entry)
+    Ok(())
 }
 
 /// Conditions on different arguments must all hold. If an argument occurs twice, each condition stands alone and one
 /// is enough: so runc reads such rules, for profiles from the time when its rules could have one condition only.
-fn alternatives(args: &[SyscallArg<'_>], entry: usize) -> Result<Vec<Vec<Condition>>, Error> {
+fn conditions(args: &[SyscallArg<'_>], entry: usize) -> Result<(Vec<Condition>, bool), Error> {
     let mut conditions = Vec::with_capacity(args.len());
     for (index, arg) in args.iter().enumerate() {
         conditions.push(condition(arg).map_err(|(field, kind)| {
@@ -214,13 +250,7 @@ fn alternatives(args: &[SyscallArg<'_>], entry: usize) -> Result<Vec<Vec<Conditi
     }
     conditions.sort_by_key(|condition| condition.arg);
     let repeated = conditions.windows(2).any(|pair| pair[0].arg == pair[1].arg);
-    if repeated {
-        return Ok(conditions
-            .into_iter()
-            .map(|condition| vec![condition])
-            .collect());
-    }
-    Ok(vec![conditions])
+    Ok((conditions, repeated))
 }
 
 fn condition(arg: &SyscallArg<'_>) -> Result<Condition, (&'static str, ErrorKind)> {

@@ -3,7 +3,7 @@
 //! first argument says which call is meant; a rule for `socket` there has to reach both ways in.
 
 use crate::arch::{Arch, X32_SYSCALL_BIT};
-use crate::tables::{ABSENT, ARM, COLUMNS, TABLE, X32};
+use crate::tables::{ABSENT, ARM, COLUMNS, MIPS, MIPS64, MIPS64N32, TABLE, X32};
 
 /// The kernel release the numbers were taken from.
 pub const LINUX_VERSION: &str = crate::tables::LINUX_VERSION;
@@ -12,82 +12,115 @@ pub const LINUX_VERSION: &str = crate::tables::LINUX_VERSION;
 pub(crate) const ARM_PRIVATE: u32 = 0x000f_0000;
 const ARM_PRIVATE_ENCODED: u32 = 0xf000;
 
-/// A name the kernel knows on some architecture.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Syscall {
-    /// None for the calls that only a multiplexer has.
-    numbers: Option<&'static [u16; COLUMNS]>,
-}
+/// A name the kernel knows on some architecture, by its place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Row(u16);
+
+/// How many names there are.
+pub(crate) const ROWS: usize = TABLE.len();
 
 /// A call that stands for many.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Multiplexer {
-    name: &'static str,
+    pub(crate) row: Row,
     /// The bits of the first argument that the kernel looks at.
     pub(crate) mask: u32,
+    /// The calls that can be made through it, by ascending value of its first argument (linux/net.h, linux/ipc.h).
+    pub(crate) calls: &'static [(u32, Row)],
 }
 
-static SOCKETCALL: Multiplexer = Multiplexer {
-    name: "socketcall",
-    mask: u32::MAX,
-};
-/// The upper half of its first argument is a version of the interface.
-static IPC: Multiplexer = Multiplexer {
-    name: "ipc",
-    mask: 0xffff,
-};
+/// All there are.
+pub(crate) static MULTIPLEXERS: [Multiplexer; 2] = [
+    Multiplexer {
+        row: named("socketcall"),
+        mask: u32::MAX,
+        calls: &[
+            (1, named("socket")),
+            (2, named("bind")),
+            (3, named("connect")),
+            (4, named("listen")),
+            (5, named("accept")),
+            (6, named("getsockname")),
+            (7, named("getpeername")),
+            (8, named("socketpair")),
+            (9, named("send")),
+            (10, named("recv")),
+            (11, named("sendto")),
+            (12, named("recvfrom")),
+            (13, named("shutdown")),
+            (14, named("setsockopt")),
+            (15, named("getsockopt")),
+            (16, named("sendmsg")),
+            (17, named("recvmsg")),
+            (18, named("accept4")),
+            (19, named("recvmmsg")),
+            (20, named("sendmmsg")),
+        ],
+    },
+    // The upper half of the first argument of ipc is a version of the interface.
+    Multiplexer {
+        row: named("ipc"),
+        mask: 0xffff,
+        calls: &[
+            (1, named("semop")),
+            (2, named("semget")),
+            (3, named("semctl")),
+            (4, named("semtimedop")),
+            (11, named("msgsnd")),
+            (12, named("msgrcv")),
+            (13, named("msgget")),
+            (14, named("msgctl")),
+            (21, named("shmat")),
+            (22, named("shmdt")),
+            (23, named("shmget")),
+            (24, named("shmctl")),
+        ],
+    },
+];
 
-/// The call of a multiplexer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Multiplexed {
-    name: &'static str,
-    pub(crate) multiplexer: &'static Multiplexer,
-    /// The value of its first argument (linux/net.h, linux/ipc.h).
-    pub(crate) call: u32,
-}
-
-const fn by(multiplexer: &'static Multiplexer, name: &'static str, call: u32) -> Multiplexed {
-    Multiplexed {
-        name,
-        multiplexer,
-        call,
-    }
-}
-
-/// Sorted by name.
-static MULTIPLEXED: &[Multiplexed] = &[
-    by(&SOCKETCALL, "accept", 5),
-    by(&SOCKETCALL, "accept4", 18),
-    by(&SOCKETCALL, "bind", 2),
-    by(&SOCKETCALL, "connect", 3),
-    by(&SOCKETCALL, "getpeername", 7),
-    by(&SOCKETCALL, "getsockname", 6),
-    by(&SOCKETCALL, "getsockopt", 15),
-    by(&SOCKETCALL, "listen", 4),
-    by(&IPC, "msgctl", 14),
-    by(&IPC, "msgget", 13),
-    by(&IPC, "msgrcv", 12),
-    by(&IPC, "msgsnd", 11),
-    by(&SOCKETCALL, "recv", 10),
-    by(&SOCKETCALL, "recvfrom", 12),
-    by(&SOCKETCALL, "recvmmsg", 19),
-    by(&SOCKETCALL, "recvmsg", 17),
-    by(&IPC, "semctl", 3),
-    by(&IPC, "semget", 2),
-    by(&IPC, "semop", 1),
-    by(&IPC, "semtimedop", 4),
-    by(&SOCKETCALL, "send", 9),
-    by(&SOCKETCALL, "sendmmsg", 20),
-    by(&SOCKETCALL, "sendmsg", 16),
-    by(&SOCKETCALL, "sendto", 11),
-    by(&SOCKETCALL, "setsockopt", 14),
-    by(&IPC, "shmat", 21),
-    by(&IPC, "shmctl", 24),
-    by(&IPC, "shmdt", 22),
-    by(&IPC, "shmget", 23),
-    by(&SOCKETCALL, "shutdown", 13),
-    by(&SOCKETCALL, "socket", 1),
-    by(&SOCKETCALL, "socketpair", 8),
+/// What programs call most, so that a filter comes to it first where it has the choice: data and events, time, memory,
+/// locks, and the calls that ask for next to nothing and are made because they are cheap.
+pub(crate) static HOT: [Row; 40] = [
+    named("read"),
+    named("write"),
+    named("readv"),
+    named("writev"),
+    named("pread64"),
+    named("pwrite64"),
+    named("lseek"),
+    named("_llseek"),
+    named("close"),
+    named("openat"),
+    named("fstat"),
+    named("newfstatat"),
+    named("statx"),
+    named("poll"),
+    named("ppoll"),
+    named("select"),
+    named("pselect6"),
+    named("epoll_wait"),
+    named("epoll_pwait"),
+    named("epoll_ctl"),
+    named("recvfrom"),
+    named("recvmsg"),
+    named("sendto"),
+    named("sendmsg"),
+    named("accept4"),
+    named("futex"),
+    named("futex_time64"),
+    named("mmap"),
+    named("mmap2"),
+    named("munmap"),
+    named("mprotect"),
+    named("madvise"),
+    named("brk"),
+    named("rt_sigaction"),
+    named("rt_sigprocmask"),
+    named("clock_gettime"),
+    named("clock_nanosleep"),
+    named("gettid"),
+    named("getpid"),
+    named("sched_yield"),
 ];
 
 /// The number of a call on an architecture, with the x32 bit on x32.
@@ -104,37 +137,67 @@ pub fn name(arch: Arch, number: u32) -> Option<&'static str> {
 }
 
 /// A call by name; `None` if no architecture has it.
-pub(crate) fn find(name: &str) -> Option<Syscall> {
-    match row(name) {
-        Some((_, numbers)) => Some(Syscall {
-            numbers: Some(numbers),
-        }),
-        None => by_name(name).map(|_| Syscall { numbers: None }),
+pub(crate) fn find(name: &str) -> Option<Row> {
+    let mut slot = hash(name.as_bytes()) % SLOTS;
+    while SLOT[slot] != EMPTY {
+        let row = Row(SLOT[slot]);
+        if row.name() == name {
+            return Some(row);
+        }
+        slot = (slot + 1) % SLOTS;
     }
+    None
 }
 
-impl Syscall {
+impl Row {
+    pub(crate) fn name(self) -> &'static str {
+        TABLE[self.index()].0
+    }
+
     pub(crate) fn number(self, arch: Arch) -> Option<u32> {
-        decode(arch, self.numbers?)
+        decode(arch, &TABLE[self.index()].1)
+    }
+
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+
+    pub(crate) fn from_index(index: usize) -> Row {
+        debug_assert!(index < ROWS);
+        Row(index as u16)
     }
 }
 
-/// Whether an architecture has multiplexers at all.
-pub(crate) fn multiplexes(arch: Arch) -> bool {
-    [&SOCKETCALL, &IPC]
-        .iter()
-        .any(|multiplexer| number(arch, multiplexer.name).is_some())
+/// All numbers of an architecture lie close together, but for ARM's private ones. This many places hold them all in
+/// their order.
+pub(crate) const PLACES: usize = 1024;
+/// The place of ARM's first private call.
+const PRIVATE_PLACE: u32 = 1008;
+
+/// The place of a number that a table holds.
+pub(crate) fn place(arch: Arch, number: u32) -> usize {
+    if arch == Arch::Arm && number >= ARM_PRIVATE {
+        return (number - ARM_PRIVATE + PRIVATE_PLACE) as usize;
+    }
+    (number - lowest(arch)) as usize
 }
 
-/// The number of the multiplexer through which a call can be made on an architecture, and which of its calls it is.
-pub(crate) fn multiplexed(arch: Arch, name: &str) -> Option<(u32, &'static Multiplexed)> {
-    let multiplexed = by_name(name)?;
-    Some((number(arch, multiplexed.multiplexer.name)?, multiplexed))
+/// The number of a place.
+pub(crate) fn at_place(arch: Arch, place: usize) -> u32 {
+    match place as u32 {
+        place if arch == Arch::Arm && place >= PRIVATE_PLACE => place - PRIVATE_PLACE + ARM_PRIVATE,
+        place => place + lowest(arch),
+    }
 }
 
-fn by_name(name: &str) -> Option<&'static Multiplexed> {
-    let at = MULTIPLEXED.binary_search_by_key(&name, |multiplexed| multiplexed.name);
-    at.ok().map(|at| &MULTIPLEXED[at])
+const fn lowest(arch: Arch) -> u32 {
+    match arch.row().column {
+        X32 => X32_SYSCALL_BIT,
+        MIPS => 4000,
+        MIPS64 => 5000,
+        MIPS64N32 => 6000,
+        _ => 0,
+    }
 }
 
 fn decode(arch: Arch, numbers: &[u16; COLUMNS]) -> Option<u32> {
@@ -149,16 +212,25 @@ fn decode(arch: Arch, numbers: &[u16; COLUMNS]) -> Option<u32> {
     }
 }
 
-fn row(name: &str) -> Option<&'static (&'static str, [u16; COLUMNS])> {
-    let mut slot = hash(name.as_bytes()) as usize % SLOTS;
-    while SLOT[slot] != EMPTY {
-        let row = &TABLE[SLOT[slot] as usize];
-        if row.0 == name {
-            return Some(row);
+/// The row of a name that has to be there.
+const fn named(name: &str) -> Row {
+    let mut slot = hash(name.as_bytes()) % SLOTS;
+    loop {
+        let row = SLOT[slot];
+        assert!(row != EMPTY, "no such name");
+        if equal(TABLE[row as usize].0.as_bytes(), name.as_bytes()) {
+            return Row(row);
         }
         slot = (slot + 1) % SLOTS;
     }
-    None
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    a.len() == b.len() && index == a.len()
 }
 
 /// A hash table over the names, made at compile time: a profile of 400 names is looked up in a few microseconds.
@@ -171,7 +243,7 @@ const fn slots() -> [u16; SLOTS] {
     let mut slots = [EMPTY; SLOTS];
     let mut index = 0;
     while index < TABLE.len() {
-        let mut slot = hash(TABLE[index].0.as_bytes()) as usize % SLOTS;
+        let mut slot = hash(TABLE[index].0.as_bytes()) % SLOTS;
         while slots[slot] != EMPTY {
             slot = (slot + 1) % SLOTS;
         }
@@ -181,15 +253,32 @@ const fn slots() -> [u16; SLOTS] {
     slots
 }
 
-/// FNV-1a.
-const fn hash(bytes: &[u8]) -> u32 {
-    let mut hash = 0x811c_9dc5_u32;
-    let mut index = 0;
-    while index < bytes.len() {
-        hash = (hash ^ bytes[index] as u32).wrapping_mul(0x0100_0193);
-        index += 1;
+/// Looks at both ends of the name, which is enough to tell names of calls apart, and takes no loop.
+const fn hash(name: &[u8]) -> usize {
+    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => short(name),
+    };
+    let mixed = (first ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        ^ last.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    (mixed >> 40) as usize
+}
+
+/// The ends of a name of less than eight bytes.
+const fn short(name: &[u8]) -> (u64, u64) {
+    match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (
+            u32::from_le_bytes(*first) as u64,
+            u32::from_le_bytes(*last) as u64,
+        ),
+        _ => match name {
+            [] => (0, 0),
+            [first, rest @ ..] => (
+                *first as u64,
+                rest.len() as u64 * 256 + name[name.len() / 2] as u64,
+            ),
+        },
     }
-    hash ^ (hash >> 15)
 }
 
 #[cfg(test)]
@@ -198,13 +287,12 @@ mod tests {
 
     #[test]
     fn every_row_is_found_by_its_name() {
-        for (name, numbers) in &TABLE {
-            assert!(
-                row(name).is_some_and(|row| std::ptr::eq(&row.1, numbers)),
-                "{name}"
-            );
+        for (index, (name, _)) in TABLE.iter().enumerate() {
+            assert_eq!(find(name), Some(Row::from_index(index)), "{name}");
         }
-        assert!(row("").is_none() && row("reed").is_none());
+        for name in ["", "x", "io", "rea", "reed", "read ", "readreadread"] {
+            assert_eq!(find(name), None, "{name}");
+        }
     }
 
     #[test]
@@ -230,20 +318,37 @@ mod tests {
     }
 
     #[test]
-    fn multiplexed_names_are_sorted() {
-        assert!(MULTIPLEXED.is_sorted_by_key(|multiplexed| multiplexed.name));
+    fn calls_of_multiplexers_are_in_order() {
+        for multiplexer in &MULTIPLEXERS {
+            assert!(multiplexer.calls.is_sorted_by_key(|(call, _)| call));
+        }
     }
 
     #[test]
-    fn multiplexed_names_are_known_without_a_number() {
-        assert!(find("send").unwrap().number(Arch::X86).is_none());
-        let (nr, send) = multiplexed(Arch::X86, "send").unwrap();
-        assert_eq!((nr, send.call), (102, 9));
-        assert!(multiplexed(Arch::X86_64, "send").is_none());
-        assert_eq!(
-            (multiplexes(Arch::X86), multiplexes(Arch::X86_64)),
-            (true, false)
-        );
+    fn every_number_has_a_place_of_its_own() {
+        for arch in Arch::ALL {
+            let numbers: std::collections::BTreeSet<u32> = (0..ROWS)
+                .filter_map(|index| Row::from_index(index).number(*arch))
+                .collect();
+            let places: Vec<usize> = numbers.iter().map(|nr| place(*arch, *nr)).collect();
+            assert!(places.is_sorted_by(|a, b| a < b), "{arch:?}");
+            assert!(places.iter().all(|place| *place < PLACES), "{arch:?}");
+            let back = places.iter().map(|place| at_place(*arch, *place));
+            assert!(back.eq(numbers.iter().copied()), "{arch:?}");
+        }
+    }
+
+    /// A lookup compares with few names before it finds its own.
+    #[test]
+    fn names_do_not_crowd() {
+        let distance = |row: usize| {
+            let home = hash(TABLE[row].0.as_bytes()) % SLOTS;
+            let at = SLOT.iter().position(|slot| usize::from(*slot) == row);
+            (at.unwrap() + SLOTS - home) % SLOTS
+        };
+        let distances: Vec<usize> = (0..ROWS).map(distance).collect();
+        assert!(distances.iter().max() < Some(&8), "{distances:?}");
+        assert!(distances.iter().sum::<usize>() < ROWS / 2);
     }
 
     /// The numbers this program's own C library was built with.
