@@ -36,7 +36,7 @@ pub fn compile(profile: &Profile<'_>, native: Arch) -> Result<Filter, Error> {
     let mut warnings = Vec::new();
     let rules = rules::read(profile, native, &mut warnings)?;
     let mut decisions = Decisions::default();
-    let mentions = Mentions::new(&rules);
+    let mentions = Mentions::new(&rules, &mut warnings);
     let spaces = verdicts::spaces(&mentions, &mut decisions, &mut warnings);
     let program = program(&spaces, &decisions, rules.default, native.is_big_endian());
     if program.len() > BPF_MAXINSNS {
@@ -65,9 +65,14 @@ fn program(
     let mut program = Program::default();
     let mut written: Vec<Option<Label>> = vec![None; decisions.list.len()];
     let mut resolve = |program: &mut Program, verdict| match verdict {
-        Verdict::Return(action) => program.ret(action.to_return()),
-        Verdict::Decide(index) => *written[index].get_or_insert_with(|| {
-            decide::write(program, &decisions.list[index], default, big_endian)
+        Verdict::Return(value) => program.ret(value),
+        Verdict::Decide(index) => *written[index as usize].get_or_insert_with(|| {
+            decide::write(
+                program,
+                &decisions.list[index as usize],
+                default,
+                big_endian,
+            )
         }),
     };
     // The program is written backwards, so the native architecture comes last to be nearest to the beginning.

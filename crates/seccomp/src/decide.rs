@@ -9,8 +9,8 @@ use crate::action::Action;
 use crate::asm::{Branch, Compare, Label, Operand, Program};
 use crate::bpf::{BPF_MAXINSNS, OFFSET_ARGS};
 use crate::hash::Quick;
+use crate::precedence::Decision;
 use crate::rules::{Condition, Op};
-use crate::verdicts::Decision;
 
 /// Writes a decision; the contents of the accumulator are of no use to it.
 pub(crate) fn write(
@@ -20,13 +20,13 @@ pub(crate) fn write(
     big_endian: bool,
 ) -> Label {
     let mut graph = Graph {
-        steps: Vec::new(),
+        steps: Vec::with_capacity(3 * decision.conditions()),
         wide: decision.wide,
         big_endian,
     };
     let mut next = Target::Return(default);
-    for (conditions, action) in decision.rules.iter().rev() {
-        let matched = Target::Return(*action);
+    for (conditions, action) in decision.rules().rev() {
+        let matched = Target::Return(action);
         next = conditions.iter().rev().fold(matched, |yes, condition| {
             graph.condition(*condition, yes, next)
         });
@@ -211,27 +211,27 @@ impl Walk<'_> {
     /// Writes what a target leads to, and the target itself last. A list of what is left to write takes the place of
     /// recursion, whose depth would be that of the profile.
     fn write(&mut self, target: Target, state: State) -> Label {
-        let mut todo: Vec<Entry> = self.entry(target, state).into_iter().collect();
-        while let Some(entry) = todo.last().copied() {
-            let (step, state) = (self.steps[entry.0], entry.1);
-            let ways = [
-                (step.no, state.after(&step, false)),
-                (step.yes, state.after(&step, true)),
-            ];
-            let mut next = ways
-                .iter()
-                .filter_map(|(target, state)| self.entry(*target, *state));
-            let missing = next.find(|entry| !self.written.contains_key(entry));
-            if let Some(missing) = missing {
-                todo.push(missing);
+        let mut todo: Vec<Entry> = Vec::new();
+        loop {
+            let Some(entry) = todo.last().copied() else {
+                match self.come_by(target, state) {
+                    Ok(label) => return label,
+                    Err(missing) => todo.push(missing),
+                }
                 continue;
+            };
+            let (step, state) = (self.steps[entry.0], entry.1);
+            let no = self.come_by(step.no, state.after(&step, false));
+            let yes = self.come_by(step.yes, state.after(&step, true));
+            match (no, yes) {
+                (Ok(no), Ok(yes)) => {
+                    let label = self.write_step(&step, state, yes, no);
+                    self.written.insert(entry, label);
+                    todo.pop();
+                }
+                (Err(missing), _) | (_, Err(missing)) => todo.push(missing),
             }
-            let [no, yes] = ways.map(|(target, state)| self.label(target, state));
-            let label = self.write_step(&step, state, yes, no);
-            self.written.insert(entry, label);
-            todo.pop();
         }
-        self.label(target, state)
     }
 
     fn write_step(&mut self, step: &Step, state: State, yes: Label, no: Label) -> Label {
@@ -249,19 +249,14 @@ impl Walk<'_> {
         })
     }
 
-    /// The place of what is written already.
-    fn label(&mut self, target: Target, state: State) -> Label {
+    /// The place of a target, or the step that has to be written for it.
+    fn come_by(&mut self, target: Target, state: State) -> Result<Label, Entry> {
         match self.skip_known(target, state) {
-            Target::Return(action) => self.program.ret(action.to_return()),
-            Target::Step(index) => self.written[&(index, state.relevant(&self.steps[index]))],
-        }
-    }
-
-    /// The step that a target comes down to; none for a return.
-    fn entry(&self, target: Target, state: State) -> Option<Entry> {
-        match self.skip_known(target, state) {
-            Target::Return(_) => None,
-            Target::Step(index) => Some((index, state.relevant(&self.steps[index]))),
+            Target::Return(action) => Ok(self.program.ret(action.to_return())),
+            Target::Step(index) => {
+                let entry = (index, state.relevant(&self.steps[index]));
+                self.written.get(&entry).copied().ok_or(entry)
+            }
         }
     }
 

@@ -165,7 +165,7 @@ mod tests {
             let mut errno = 0;
             let segment = |(start, step): (u32, u16)| {
                 errno = (errno + step) % 3;
-                let verdict = Verdict::Return(Action::Errno(errno));
+                let verdict = Verdict::from(Action::Errno(errno));
                 Segment { start, verdict }
             };
             [0].into_iter()
@@ -179,7 +179,7 @@ mod tests {
     fn written(segments: &[Segment], hot: &[u32]) -> Vec<SockFilter> {
         let mut program = Program::default();
         let mut resolve = |program: &mut Program, verdict| match verdict {
-            Verdict::Return(action) => program.ret(action.to_return()),
+            Verdict::Return(value) => program.ret(value),
             Verdict::Decide(_) => unreachable!("not made here"),
         };
         let tree = write(&mut program, segments, hot, &mut resolve);
@@ -221,7 +221,7 @@ mod tests {
             for nr in edges.chain(hot.iter().copied()) {
                 let segment = segments[segments.partition_point(|segment| segment.start <= nr) - 1];
                 let (value, comparisons) = run(&program, nr);
-                prop_assert_eq!(Verdict::Return(Action::from_return(value)), segment.verdict);
+                prop_assert_eq!(Verdict::Return(value), segment.verdict);
                 prop_assert!(f64::from(comparisons) <= most, "{} after {}, {} segments", nr, comparisons, segments.len());
             }
         }
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_hot_comes_first() {
-        let errno = |errno| Verdict::Return(Action::Errno(errno));
+        let errno = |errno| Verdict::from(Action::Errno(errno));
         let segments: Vec<Segment> = (0..256)
             .map(|index| Segment {
                 start: 3 * index,

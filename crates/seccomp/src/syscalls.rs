@@ -172,26 +172,63 @@ impl Row {
 /// their order.
 pub(crate) const PLACES: usize = 1024;
 /// The place of ARM's first private call.
-const PRIVATE_PLACE: u32 = 1008;
+pub(crate) const PRIVATE_PLACE: usize = 1008;
 
-/// The place of a number that a table holds.
-pub(crate) fn place(arch: Arch, number: u32) -> usize {
-    if arch == Arch::Arm && number >= ARM_PRIVATE {
-        return (number - ARM_PRIVATE + PRIVATE_PLACE) as usize;
-    }
-    (number - lowest(arch)) as usize
+/// Where the numbers of an architecture are.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    arch: Arch,
+    of: &'static [u16; ROWS],
 }
 
-/// The number of a place.
-pub(crate) fn at_place(arch: Arch, place: usize) -> u32 {
-    match place as u32 {
-        place if arch == Arch::Arm && place >= PRIVATE_PLACE => place - PRIVATE_PLACE + ARM_PRIVATE,
-        place => place + lowest(arch),
+impl Places {
+    pub(crate) fn new(arch: Arch) -> Places {
+        Places {
+            arch,
+            of: &PLACE[arch.row().column],
+        }
+    }
+
+    /// The place of a call, if the architecture has it.
+    pub(crate) fn of(self, row: Row) -> Option<usize> {
+        match self.of[row.index()] {
+            ABSENT => None,
+            place => Some(place.into()),
+        }
+    }
+
+    /// The number of a place.
+    pub(crate) fn number(self, place: usize) -> u32 {
+        if place >= PRIVATE_PLACE {
+            return (place - PRIVATE_PLACE) as u32 + ARM_PRIVATE;
+        }
+        place as u32 + lowest(self.arch.row().column)
     }
 }
 
-const fn lowest(arch: Arch) -> u32 {
-    match arch.row().column {
+/// The table by columns, with places for numbers.
+static PLACE: [[u16; ROWS]; COLUMNS] = {
+    let mut places = [[ABSENT; ROWS]; COLUMNS];
+    let mut row = 0;
+    while row < ROWS {
+        let mut column = 0;
+        while column < COLUMNS {
+            places[column][row] = match TABLE[row].1[column] {
+                ABSENT => ABSENT,
+                number if number as u32 >= ARM_PRIVATE_ENCODED => {
+                    number - ARM_PRIVATE_ENCODED as u16 + PRIVATE_PLACE as u16
+                }
+                number => number - (lowest(column) & !X32_SYSCALL_BIT) as u16,
+            };
+            column += 1;
+        }
+        row += 1;
+    }
+    places
+};
+
+const fn lowest(column: usize) -> u32 {
+    match column {
         X32 => X32_SYSCALL_BIT,
         MIPS => 4000,
         MIPS64 => 5000,
@@ -327,14 +364,16 @@ mod tests {
     #[test]
     fn every_number_has_a_place_of_its_own() {
         for arch in Arch::ALL {
-            let numbers: std::collections::BTreeSet<u32> = (0..ROWS)
-                .filter_map(|index| Row::from_index(index).number(*arch))
+            let places = Places::new(*arch);
+            let rows = (0..ROWS).map(Row::from_index);
+            let numbers: std::collections::BTreeMap<u32, Row> = rows
+                .filter_map(|row| Some((row.number(*arch)?, row)))
                 .collect();
-            let places: Vec<usize> = numbers.iter().map(|nr| place(*arch, *nr)).collect();
-            assert!(places.is_sorted_by(|a, b| a < b), "{arch:?}");
-            assert!(places.iter().all(|place| *place < PLACES), "{arch:?}");
-            let back = places.iter().map(|place| at_place(*arch, *place));
-            assert!(back.eq(numbers.iter().copied()), "{arch:?}");
+            let found: Vec<usize> = numbers.values().filter_map(|row| places.of(*row)).collect();
+            assert!(found.is_sorted_by(|a, b| a < b), "{arch:?}");
+            assert!(found.iter().all(|place| *place < PLACES), "{arch:?}");
+            let back = found.iter().map(|place| places.number(*place));
+            assert!(back.eq(numbers.into_keys()), "{arch:?}");
         }
     }
 

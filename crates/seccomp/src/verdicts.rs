@@ -7,9 +7,8 @@ use crate::action::{Action, ENOSYS};
 use crate::arch::{Arch, X32_SYSCALL_BIT};
 use crate::error::Warning;
 use crate::hash::Quick;
-use crate::precedence::{Calls, Mentions, Outcome};
-use crate::rules::Condition;
-use crate::syscalls::{ARM_PRIVATE, HOT, at_place};
+use crate::precedence::{Calls, Decision, Mentions, Outcome};
+use crate::syscalls::{ARM_PRIVATE, HOT};
 
 /// What calls of an architecture that the profile does not list get: libseccomp's default, which no runtime changes.
 pub(crate) const BAD_ARCH: Action = Action::KillThread;
@@ -17,24 +16,16 @@ pub(crate) const BAD_ARCH: Action = Action::KillThread;
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Verdict {
-    Return(Action),
+    /// The value for an action.
+    Return(u32),
     /// It depends on the arguments: an index into [`Decisions`].
-    Decide(usize),
-}
-
-/// What happens to a call, by its arguments: the action of the first rule all of whose conditions hold, or else the
-/// default.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Decision {
-    /// Whether arguments are compared as 64 bits.
-    pub(crate) wide: bool,
-    pub(crate) rules: Vec<(Vec<Condition>, Action)>,
+    Decide(u32),
 }
 
 /// All decisions of a filter, none twice.
 #[derive(Default)]
 pub(crate) struct Decisions {
-    index: HashMap<Decision, usize, Quick>,
+    index: HashMap<Decision, u32, Quick>,
     pub(crate) list: Vec<Decision>,
 }
 
@@ -72,7 +63,7 @@ pub(crate) fn spaces(
         };
         spaces.push(Space {
             audit,
-            segments: merged(segments),
+            segments,
             hot: hot(*arch),
         });
     }
@@ -92,26 +83,26 @@ fn two_abis(
     decisions: &mut Decisions,
     warnings: &mut Vec<Warning>,
 ) -> Vec<Segment> {
-    let bad = |start| Segment {
-        start,
-        verdict: Verdict::Return(BAD_ARCH),
-    };
-    let mut segments = vec![bad(0)];
+    let bad = Verdict::from(BAD_ARCH);
+    let mut segments = Vec::new();
+    push(&mut segments, 0, bad);
     if mentions.rules.archs.contains(&Arch::X86_64) {
         segments = one_abi(mentions, Arch::X86_64, decisions, warnings);
     }
     if mentions.rules.archs.contains(&Arch::X32) {
-        segments.extend(one_abi(mentions, Arch::X32, decisions, warnings));
+        for segment in one_abi(mentions, Arch::X32, decisions, warnings) {
+            push(&mut segments, segment.start, segment.verdict);
+        }
     } else {
-        segments.push(bad(X32_SYSCALL_BIT));
-        segments.push(Segment {
-            start: u32::MAX,
-            verdict: Verdict::Return(mentions.rules.default),
-        });
+        push(&mut segments, X32_SYSCALL_BIT, bad);
+        let default = Verdict::from(mentions.rules.default);
+        push(&mut segments, u32::MAX, default);
     }
     segments
 }
 
+/// The default where no rule speaks, but `ENOSYS` for calls newer than any the profile mentions, if the default forbids.
+/// Programs probe for new calls and take `EPERM` for an answer; `ENOSYS` tells them to do without.
 fn one_abi(
     mentions: &Mentions<'_>,
     arch: Arch,
@@ -119,116 +110,95 @@ fn one_abi(
     warnings: &mut Vec<Warning>,
 ) -> Vec<Segment> {
     let calls = Calls::new(mentions, arch);
-    let background = background(mentions.rules.default, arch, calls.newest());
-    let mut points = Vec::with_capacity(mentions.rows.len());
-    for place in calls.places() {
-        let verdict = match calls.outcome(place, warnings) {
-            Outcome::Nothing => continue,
-            Outcome::Always(mention) => Verdict::Return(mentions.entry(mention).action),
-            Outcome::Depends(candidates) => Verdict::Decide(
-                decisions.intern(Decision {
-                    wide: arch.compares_64_bits(),
-                    rules: candidates
-                        .into_iter()
-                        .map(|candidate| (candidate.conditions, candidate.action))
-                        .collect(),
-                }),
-            ),
-        };
-        points.push(Segment {
-            start: at_place(arch, place),
-            verdict,
-        });
-    }
-    overlay(&background, &points)
-}
-
-/// What happens where no rule speaks: the default, but `ENOSYS` for calls newer than any the profile mentions, if the
-/// default forbids. Programs probe for new calls and take `EPERM` for an answer; `ENOSYS` tells them to do without.
-pub(crate) fn background(default: Action, arch: Arch, newest: Option<u32>) -> Vec<Segment> {
+    let default = mentions.rules.default;
+    let mut slow = |place: usize| match calls.outcome(place, warnings) {
+        Outcome::Nothing => None,
+        Outcome::Always(_, action) => Some(action.into()),
+        Outcome::Depends(candidates) => {
+            Some(Verdict::Decide(decisions.intern(candidates.decision)))
+        }
+    };
+    let mut verdict = |place: usize| match calls.always(place) {
+        Some(value) => Some(Verdict::Return(value)),
+        None => slow(place),
+    };
+    let mut segments = Vec::with_capacity(128);
     let start = if arch == Arch::X32 {
         X32_SYSCALL_BIT
     } else {
         0
     };
-    let forbids = !matches!(default, Action::Allow | Action::Log | Action::Trace(_));
-    let default = Verdict::Return(default);
-    let newer = Verdict::Return(Action::Errno(arch.enosys()));
-    let mut background = vec![Segment {
+    push(
+        &mut segments,
         start,
-        verdict: default,
-    }];
-    let Some(newest) = newest.filter(|_| forbids) else {
-        return background;
-    };
-    if matches!(arch, Arch::S390 | Arch::S390x) {
-        // The kernel leaves 0 as the number of calls above 255 that it does not know.
-        background = vec![
-            Segment {
-                start: 0,
-                verdict: newer,
-            },
-            Segment {
-                start: 1,
-                verdict: default,
-            },
-        ];
+        unnamed(default, arch, calls.newest(), start),
+    );
+    for place in calls.ordinary() {
+        let nr = calls.number(place);
+        let under = || unnamed(default, arch, calls.newest(), nr);
+        let verdict = if calls.is_mentioned(place) {
+            verdict(place)
+        } else {
+            None
+        };
+        push(&mut segments, nr, verdict.unwrap_or_else(under));
     }
-    background.push(Segment {
-        start: newest + 1,
-        verdict: newer,
-    });
+    if let Some(newest) = calls.newest() {
+        push(
+            &mut segments,
+            newest + 1,
+            unnamed(default, arch, calls.newest(), newest + 1),
+        );
+    }
     if arch == Arch::Arm {
-        background.push(Segment {
-            start: ARM_PRIVATE,
-            verdict: default,
-        });
+        push(&mut segments, ARM_PRIVATE, default.into());
+        for place in calls.private() {
+            let nr = calls.number(place);
+            push(&mut segments, nr, verdict(place).unwrap_or(default.into()));
+            push(&mut segments, nr + 1, default.into());
+        }
     }
-    background
+    segments
+}
+
+/// What happens to a number that no rule decides.
+pub(crate) fn unnamed(default: Action, arch: Arch, newest: Option<u32>, nr: u32) -> Verdict {
+    let forbids = !matches!(default, Action::Allow | Action::Log | Action::Trace(_));
+    let newer = match arch {
+        Arch::Arm if nr >= ARM_PRIVATE => false,
+        // The kernel leaves 0 as the number of calls above 255 that it does not know.
+        Arch::S390 | Arch::S390x if nr == 0 => newest.is_some(),
+        _ => newest.is_some_and(|newest| nr > newest),
+    };
+    if forbids && newer {
+        return Action::Errno(arch.enosys()).into();
+    }
+    default.into()
+}
+
+impl From<Action> for Verdict {
+    fn from(action: Action) -> Verdict {
+        Verdict::Return(action.to_return())
+    }
+}
+
+/// Equal neighbours are one.
+fn push(segments: &mut Vec<Segment>, start: u32, verdict: Verdict) {
+    match segments.last_mut() {
+        Some(last) if last.verdict == verdict => {}
+        Some(last) if last.start == start => last.verdict = verdict,
+        _ => segments.push(Segment { start, verdict }),
+    }
 }
 
 impl Decisions {
-    fn intern(&mut self, decision: Decision) -> usize {
-        let next = self.list.len();
+    fn intern(&mut self, decision: Decision) -> u32 {
+        let next = self.list.len() as u32;
         *self.index.entry(decision).or_insert_with_key(|decision| {
             self.list.push(decision.clone());
             next
         })
     }
-}
-
-/// Single numbers over a background. Both are sorted and begin where the background begins.
-fn overlay(background: &[Segment], points: &[Segment]) -> Vec<Segment> {
-    let mut segments = Vec::with_capacity(background.len() + 2 * points.len());
-    let mut points = points.iter().peekable();
-    for (index, under) in background.iter().enumerate() {
-        let end = background
-            .get(index + 1)
-            .map_or(u64::from(u32::MAX) + 1, |next| next.start.into());
-        let mut at = u64::from(under.start);
-        while let Some(point) = points.next_if(|point| u64::from(point.start) < end) {
-            if at < point.start.into() {
-                segments.push(Segment {
-                    start: at as u32,
-                    verdict: under.verdict,
-                });
-            }
-            segments.push(*point);
-            at = u64::from(point.start) + 1;
-        }
-        if at < end {
-            segments.push(Segment {
-                start: at as u32,
-                verdict: under.verdict,
-            });
-        }
-    }
-    segments
-}
-
-fn merged(mut segments: Vec<Segment>) -> Vec<Segment> {
-    segments.dedup_by(|next, before| next.verdict == before.verdict);
-    segments
 }
 
 impl Arch {
@@ -250,58 +220,67 @@ impl Arch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules;
 
-    fn segment(start: u32, errno: u16) -> Segment {
-        Segment {
-            start,
-            verdict: Verdict::Return(Action::Errno(errno)),
-        }
+    fn segments(json: &str, arch: Arch) -> Vec<(u32, Action)> {
+        let profile = serde_json::from_str(json).unwrap();
+        let rules = rules::read(&profile, arch, &mut Vec::new()).unwrap();
+        let mentions = Mentions::new(&rules, &mut Vec::new());
+        let spaces = spaces(&mentions, &mut Decisions::default(), &mut Vec::new());
+        let action = |segment: &Segment| match segment.verdict {
+            Verdict::Return(value) => (segment.start, Action::from_return(value)),
+            Verdict::Decide(_) => panic!("nothing to decide"),
+        };
+        spaces[0].segments.iter().map(action).collect()
     }
 
     #[test]
-    fn points_lie_over_the_background() {
-        let background = [segment(0, 1), segment(10, 2)];
-        let points = [
-            segment(0, 3),
-            segment(5, 3),
-            segment(6, 4),
-            segment(9, 3),
-            segment(10, 3),
-        ];
-        let expected = [
-            segment(0, 3),
-            segment(1, 1),
-            segment(5, 3),
-            segment(6, 4),
-            segment(7, 1),
-            segment(9, 3),
-            segment(10, 3),
-            segment(11, 2),
-        ];
-        assert_eq!(overlay(&background, &points), expected);
-        assert_eq!(overlay(&background, &[]), background);
-    }
-
-    #[test]
-    fn the_last_number_is_a_number() {
+    fn every_number_has_a_segment() {
+        const EPERM: Action = Action::Errno(1);
+        const ENOSYS: Action = Action::Errno(38);
+        let json = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
+            {"names": ["read", "write", "fork", "set_tls"], "action": "SCMP_ACT_ALLOW"},
+            {"names": ["exit"], "action": "SCMP_ACT_LOG"}]}"#;
+        let (allow, log) = (Action::Allow, Action::Log);
         assert_eq!(
-            overlay(&[segment(0, 1)], &[segment(u32::MAX, 2)]),
-            [segment(0, 1), segment(u32::MAX, 2)]
+            segments(json, Arch::Arm),
+            [
+                (0, EPERM),
+                (1, log),
+                (2, allow),
+                (5, ENOSYS),
+                (0xf0000, EPERM),
+                (0xf0005, allow),
+                (0xf0006, EPERM)
+            ]
         );
-    }
-
-    #[test]
-    fn equal_neighbours_are_one() {
-        let segments = vec![
-            segment(0, 1),
-            segment(4, 1),
-            segment(5, 2),
-            segment(6, 2),
-            segment(9, 1),
-        ];
         assert_eq!(
-            merged(segments),
-            [segment(0, 1), segment(5, 2), segment(9, 1)]
+            segments(json, Arch::Mips),
+            [
+                (0, EPERM),
+                (4001, log),
+                (4002, allow),
+                (4005, Action::Errno(89))
+            ]
         );
+        assert_eq!(
+            segments(json, Arch::S390x),
+            [(0, ENOSYS), (1, log), (2, allow), (5, ENOSYS)]
+        );
+        assert_eq!(
+            segments(json, Arch::X86_64),
+            [
+                (0, allow),
+                (2, EPERM),
+                (57, allow),
+                (58, EPERM),
+                (60, log),
+                (61, ENOSYS),
+                (0x4000_0000, Action::KillThread),
+                (u32::MAX, EPERM)
+            ]
+        );
+        let nothing = r#"{"defaultAction": "SCMP_ACT_ERRNO"}"#;
+        assert_eq!(segments(nothing, Arch::S390x), [(0, EPERM)]);
     }
 }
