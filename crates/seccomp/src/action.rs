@@ -1,6 +1,8 @@
 //! Actions: what the kernel does with a call once the filter has returned. A profile names them `SCMP_ACT_*`; a
 //! filter returns them as `SECCOMP_RET_*`, 16 bits of action and 16 bits of data.
 
+use std::fmt;
+
 /// A verdict on a call, with its data (seccomp(2), "Filter return values").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
@@ -49,6 +51,25 @@ const NAMES: &[(&str, Action)] = &[
     ("SCMP_ACT_LOG", Action::Log),
     ("SCMP_ACT_NOTIFY", Action::Notify),
 ];
+
+/// In words, with the number of an errno as it stands in a profile.
+impl fmt::Display for Action {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::KillProcess => out.write_str("kill the process"),
+            Action::KillThread => out.write_str("kill the thread"),
+            Action::Trap => out.write_str("trap (SIGSYS)"),
+            Action::Errno(0) => out.write_str("succeed without doing anything"),
+            Action::Errno(errno @ 1) => write!(out, "fail with errno {errno} (EPERM)"),
+            Action::Errno(errno @ 38) => write!(out, "fail with errno {errno} (ENOSYS)"),
+            Action::Errno(errno) => write!(out, "fail with errno {errno}"),
+            Action::Notify => out.write_str("ask the listener"),
+            Action::Trace(message) => write!(out, "ask the tracer (message {message})"),
+            Action::Log => out.write_str("allow and log"),
+            Action::Allow => out.write_str("allow"),
+        }
+    }
+}
 
 impl Action {
     /// The names a profile may use.

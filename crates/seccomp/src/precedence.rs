@@ -249,6 +249,14 @@ impl<'m> Calls<'m> {
         self.at[place] != NONE
     }
 
+    /// The place of a number, if it has one of those up to the highest one mentioned.
+    pub(crate) fn place(&self, nr: u32) -> Option<usize> {
+        let mentioned = self.ordinary().chain(self.private());
+        mentioned
+            .filter(|place| self.is_mentioned(*place))
+            .find(|place| self.number(*place) == nr)
+    }
+
     pub(crate) fn number(&self, place: usize) -> u32 {
         self.places.number(place)
     }
@@ -258,6 +266,11 @@ impl<'m> Calls<'m> {
         std::iter::successors(row(self.at[place]), move |before| {
             row(self.also[before.index()])
         })
+    }
+
+    /// The rules that could decide the call at a place by its own name.
+    pub(crate) fn deciding(&self, place: usize) -> impl Iterator<Item = u32> {
+        self.rows(place).flat_map(|row| self.mentions.deciding(row))
     }
 
     /// What a filter returns for the call at a place, in the cases that are plain to see.
@@ -278,8 +291,7 @@ impl<'m> Calls<'m> {
                 _ => self.depends(self.mentions.deciding(row), place, warnings),
             };
         }
-        let rows = self.rows(place);
-        let mut direct: Vec<u32> = rows.flat_map(|row| self.mentions.deciding(row)).collect();
+        let mut direct: Vec<u32> = self.deciding(place).collect();
         direct.sort_unstable();
         match self.mentions.say(direct.iter().copied()) {
             Said::Always(mention, action) => Outcome::Always(mention, action),

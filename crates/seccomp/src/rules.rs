@@ -1,6 +1,8 @@
 //! The front end: a profile becomes typed rules, each name of an action, operator or architecture a value, or an
 //! error that says where it stands. Nothing here knows of instructions.
 
+use std::fmt;
+
 use crate::action::{Action, EPERM, MAX_ERRNO};
 use crate::arch::Arch;
 use crate::error::{Error, ErrorKind, Warning, WarningKind};
@@ -41,24 +43,67 @@ pub(crate) struct Mention {
     pub(crate) position: u32,
 }
 
-/// A comparison of one argument.
+/// A comparison of one argument with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Condition {
-    pub(crate) arg: u8,
-    pub(crate) op: Op,
-    pub(crate) value: u64,
+pub struct Condition {
+    /// Which argument, 0 to 5.
+    pub arg: u8,
+    /// How they are compared.
+    pub op: Op,
+    /// What the argument, or what is left of it by a mask, is compared with.
+    pub value: u64,
 }
 
+/// How an argument is compared, without a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Op {
+pub enum Op {
+    /// `SCMP_CMP_NE`
     Ne,
+    /// `SCMP_CMP_LT`
     Lt,
+    /// `SCMP_CMP_LE`
     Le,
+    /// `SCMP_CMP_EQ`
     Eq,
+    /// `SCMP_CMP_GE`
     Ge,
+    /// `SCMP_CMP_GT`
     Gt,
-    /// The bits of the mask equal those of the value.
+    /// `SCMP_CMP_MASKED_EQ`: the bits of the mask equal those of the value.
     MaskedEq(u64),
+}
+
+impl Condition {
+    /// Whether it holds for the six arguments of a call; of 32 bits of each if not `wide`.
+    pub fn holds(&self, args: &[u64; 6], wide: bool) -> bool {
+        let bits = if wide { u64::MAX } else { u32::MAX.into() };
+        let (arg, value) = (args[usize::from(self.arg)] & bits, self.value & bits);
+        match self.op {
+            Op::Ne => arg != value,
+            Op::Lt => arg < value,
+            Op::Le => arg <= value,
+            Op::Eq => arg == value,
+            Op::Ge => arg >= value,
+            Op::Gt => arg > value,
+            Op::MaskedEq(mask) => arg & mask == value & mask,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Condition { arg, op, value } = self;
+        let sign = match op {
+            Op::Ne => "!=",
+            Op::Lt => "<",
+            Op::Le => "<=",
+            Op::Eq => "==",
+            Op::Ge => ">=",
+            Op::Gt => ">",
+            Op::MaskedEq(mask) => return write!(out, "arg{arg} & {mask:#x} == {value:#x}"),
+        };
+        write!(out, "arg{arg} {sign} {value:#x}")
+    }
 }
 
 /// The names of the operators in profiles; the mask is a placeholder.
@@ -106,7 +151,7 @@ pub(crate) fn read(
     warnings: &mut Vec<Warning>,
 ) -> Result<Rules, Error> {
     let default = default_action(profile)?;
-    let archs = architectures(profile, native, warnings)?;
+    let archs = served(profile, native, warnings)?;
     let mut entries = Vec::with_capacity(profile.syscalls.len());
     let names = profile.syscalls.iter().map(|syscall| syscall.names.len());
     let mut mentions = Vec::with_capacity(names.sum());
@@ -126,6 +171,14 @@ pub(crate) fn read(
         entries,
         mentions,
     })
+}
+
+/// The architectures that a filter for a profile serves, the native one first.
+///
+/// # Errors
+/// An unknown name among `architectures`.
+pub fn architectures(profile: &Profile<'_>, native: Arch) -> Result<Vec<Arch>, Error> {
+    served(profile, native, &mut Vec::new())
 }
 
 fn default_action(profile: &Profile<'_>) -> Result<Action, Error> {
@@ -160,7 +213,7 @@ fn action(name: &str, errno: Option<u32>) -> Result<Action, (bool, ErrorKind)> {
     }
 }
 
-fn architectures(
+fn served(
     profile: &Profile<'_>,
     native: Arch,
     warnings: &mut Vec<Warning>,

@@ -175,7 +175,7 @@ fn arithmetic(code: u16, a: u32, operand: u32) -> u32 {
     }
 }
 
-fn compare(code: u16, a: u32, operand: u32) -> bool {
+pub(crate) fn compare(code: u16, a: u32, operand: u32) -> bool {
     match code & 0xf0 {
         op::JEQ => a == operand,
         op::JGT => a > operand,

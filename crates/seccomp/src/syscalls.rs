@@ -206,6 +206,16 @@ impl Places {
     }
 }
 
+/// The numbers of ARM's private calls.
+pub(crate) fn arm_private(arch: Arch) -> impl Iterator<Item = u32> {
+    let count = if arch == Arch::Arm {
+        PLACES - PRIVATE_PLACE
+    } else {
+        0
+    };
+    (ARM_PRIVATE..).take(count)
+}
+
 /// The table by columns, with places for numbers.
 static PLACE: [[u16; ROWS]; COLUMNS] = {
     let mut places = [[ABSENT; ROWS]; COLUMNS];

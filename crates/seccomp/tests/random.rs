@@ -5,8 +5,8 @@ mod evaluator;
 
 use evaluator::verdict;
 use oci_runtime_seccomp::{
-    Action, Arch, ErrorKind, Profile, SeccompData, Syscall, SyscallArg, Text, compile, disassemble,
-    number, possible_returns, simulate, verify,
+    Action, Arch, Asked, ErrorKind, Profile, SeccompData, Syscall, SyscallArg, Text, architectures,
+    compile, disassemble, explain, number, possible_returns, pseudo_code, simulate, verify,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -244,6 +244,26 @@ proptest! {
             let expected = verdict(&profile, native, &data);
             prop_assert_eq!(found, Ok(expected), "{:x?}\n{}", data, disassemble(&filter.program));
         }
+    }
+
+    #[test]
+    fn an_explanation_is_what_the_filter_does(
+        profile in profile(),
+        native in select(NATIVES),
+        calls in vec(call(), 16),
+    ) {
+        let filter = compile(&profile, native).unwrap();
+        for call in calls {
+            let data = call.data(&profile, native);
+            let explanations = explain(&profile, native, Asked::Number(data.nr)).unwrap();
+            let here = explanations.iter().filter(|explanation| explanation.arch.audit() == data.arch);
+            for explanation in here {
+                let (action, clause) = explanation.decide(&data.args);
+                let found = simulate(&filter.program, &data).map(Action::from_return);
+                prop_assert_eq!(found, Ok(action), "{:x?} {:?}\n{:?}", data, clause, explanation);
+            }
+        }
+        prop_assert!(pseudo_code(&filter.program, &architectures(&profile, native).unwrap()).is_ok());
     }
 
     #[test]
