@@ -32,6 +32,20 @@ pub(crate) enum Failure {
         path: PathBuf,
         source: oci_runtime::spec::ParseError,
     },
+    /// A seccomp profile that does not compile.
+    Profile {
+        path: PathBuf,
+        pointer: String,
+        kind: oci_runtime_seccomp::ErrorKind,
+    },
+    /// A configuration without a seccomp profile.
+    NoProfile(PathBuf),
+    /// No profile has a name for the machine's architecture.
+    NoArchitecture,
+    /// `seccomp explain` of a call that no architecture of the profile has.
+    UnknownSyscall(String),
+    /// `seccomp explain` with an argument that is no number.
+    NotANumber(String),
     /// `spec` where there is a configuration already.
     Exists(PathBuf),
     /// A value that cannot be written as JSON.
@@ -162,6 +176,27 @@ impl fmt::Display for Failure {
             Failure::Io { action, source } => write!(f, "{action}: {}", plain(source)),
             Failure::Os { action, errno } => write!(f, "{action}: {}", named(*errno)),
             Failure::Parse { path, source } => write!(f, "{}: {source}", path.display()),
+            Failure::Profile {
+                path,
+                pointer,
+                kind,
+            } => write!(f, "{}: {pointer}: {kind}", path.display()),
+            Failure::NoProfile(path) => write!(f, "{}: it has no linux.seccomp", path.display()),
+            Failure::NoArchitecture => {
+                f.write_str("seccomp profiles have no name for the architecture of this machine")
+            }
+            Failure::UnknownSyscall(name) => {
+                write!(
+                    f,
+                    "no architecture of the profile has a system call {name:?}"
+                )
+            }
+            Failure::NotANumber(word) => {
+                write!(
+                    f,
+                    "invalid argument {word:?}: it is not a number of 64 bits"
+                )
+            }
             Failure::Exists(path) => write!(f, "File {} exists. Remove it first", path.display()),
             Failure::Json(error) => write!(f, "write JSON: {error}"),
             Failure::ConsoleNeeded => f.write_str(

@@ -262,6 +262,14 @@ pub(crate) const PLAN: &[Flag] = &[
     value("format", "f", "FORMAT", "text (the default) or json"),
 ];
 
+/// Of the verb.
+pub(crate) const SECCOMP: &[Flag] = &[value(
+    "format",
+    "f",
+    "FORMAT",
+    "text (the default) or json; of a whole filter also bpf",
+)];
+
 const fn switch(name: &'static str, short: &'static str, help: &'static str) -> Flag {
     Flag {
         name,

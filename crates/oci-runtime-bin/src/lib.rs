@@ -33,6 +33,7 @@ mod relay;
 mod report;
 mod root;
 mod run;
+mod seccomp;
 mod selection;
 mod signals;
 mod size;

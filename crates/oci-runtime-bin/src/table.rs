@@ -7,9 +7,10 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::flag::Flag;
-use crate::flags::{CREATE, DELETE, EXEC, KILL, LIST, NONE, PLAN, PS, RUN, SPEC, UPDATE};
+use crate::flags::{CREATE, DELETE, EXEC, KILL, LIST, NONE, PLAN, PS, RUN, SECCOMP, SPEC, UPDATE};
 use crate::{
-    create, delete, exec, features, kill, list, pause, plan, ps, run, spec, start, state, update,
+    create, delete, exec, features, kill, list, pause, plan, ps, run, seccomp, spec, start, state,
+    update,
 };
 
 /// Carries out a verb; answers the exit status.
@@ -201,6 +202,14 @@ pub(crate) const VERBS: &[Verb] = &[
         PLAN,
         plan::plan,
         "print what create would do, without doing it",
+    ),
+    verb(
+        "seccomp",
+        "explain PROFILE [SYSCALL [ARGUMENT...]] | lint PROFILE",
+        (2, 9),
+        SECCOMP,
+        seccomp::seccomp,
+        "print what a seccomp profile means, or what is odd about it",
     ),
     verb(
         "pause",

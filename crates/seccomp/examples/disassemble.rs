@@ -16,13 +16,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprintln!("warning: {warning}");
     }
     print!("{}", disassemble(&filter.program));
-    print!(
-        "{}",
-        oci_runtime_seccomp::pseudo_code(
-            &filter.program,
-            &oci_runtime_seccomp::architectures(&profile, native)?
-        )?
-    );
     println!("flags: {:?}", filter.flags);
     Ok(())
 }
