@@ -46,5 +46,6 @@ fn host() -> Host {
         own_namespaces: Namespaces::NETWORK,
         grantable: u64::MAX,
         modules: SecurityModules::default(),
+        resctrl: None,
     }
 }

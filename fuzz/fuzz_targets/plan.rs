@@ -1,14 +1,16 @@
 //! A whole dry run: `config.json` is parsed, checked against this machine and lowered. Nothing is carried out. A plan
-//! that comes of it can be printed, and `init` would read the same steps from it.
+//! that comes of it can be printed, `init` would read the same steps from it, and its paths stay below the root. Inputs are changed
+//! as documents, value by value, as often as byte by byte: most bytes of a configuration make it one that is refused early.
 
 #![no_main]
 
 mod scratch;
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use oci_runtime::{Bundle, Lane, Plan, StateRoot, plan};
 use oci_runtime_init::op::Step;
 use oci_runtime_init::wire::{Header, Reader, Wire};
+use serde_json::Value;
 
 fuzz_target!(|json: &[u8]| {
     let bundle = scratch::with("config.json", json).join("container");
@@ -21,7 +23,89 @@ fuzz_target!(|json: &[u8]| {
     }
 });
 
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    let document = serde_json::from_slice::<Value>(&data[..size]);
+    let changed = document.ok().filter(|_| seed % 4 != 0).map(|document| change(document, seed));
+    match changed.map(|document| document.to_string()) {
+        Some(text) if text.len() <= max_size => {
+            data[..text.len()].copy_from_slice(text.as_bytes());
+            text.len()
+        }
+        _ => fuzzer_mutate(data, size, max_size),
+    }
+});
+
+/// Texts that mean something somewhere.
+const TEXTS: &[&str] = &[
+    "", "/", ".", "..", "../../etc", "/../../x", "/a/../../b", "a//b/./c", "/proc/../sys", "/dev", "/proc", "\u{0}", "a\nb",
+    "rbind", "ro", "tmpcopyup", "tmpfs", "bind", "cgroup", "proc", "user", "network", "time", "c", "p", "shared", "0-3",
+    "SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY", "RLIMIT_NOFILE", "CAP_SYS_ADMIN", "net.ipv4.ip_forward", "kernel/../../shm",
+];
+
+const NUMBERS: &[i64] = &[
+    0, 1, -1, 4095, 4096, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, i64::MAX, i64::MIN,
+];
+
+/// One value replaced, taken away or doubled, or exchanged for another of the same document.
+fn change(mut document: Value, seed: u32) -> Value {
+    let mut random = seed;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (random >> 8) as usize % below.max(1)
+    };
+    let mut places = Vec::new();
+    list(String::new(), &document, &mut places);
+    if places.is_empty() {
+        return document;
+    }
+    let place = places[next(places.len())].clone();
+    let new = match next(6) {
+        0 => Value::from(TEXTS[next(TEXTS.len())]),
+        1 => Value::from(NUMBERS[next(NUMBERS.len())]),
+        2 => Value::from(next(2) == 0),
+        3 => Value::Null,
+        _ => document.pointer(&places[next(places.len())]).cloned().unwrap_or_default(),
+    };
+    let (parent, name) = place.rsplit_once('/').unwrap_or_default();
+    let how = next(4);
+    match document.pointer_mut(parent) {
+        Some(Value::Array(items)) if how == 0 => drop(items.remove(name.parse().unwrap_or(0))),
+        Some(Value::Array(items)) if how == 1 => items.push(new),
+        Some(Value::Object(members)) if how == 0 => drop(members.remove(&unescaped(name))),
+        Some(Value::Object(members)) => drop(members.insert(unescaped(name), new)),
+        Some(Value::Array(items)) => items[name.parse::<usize>().unwrap_or(0)] = new,
+        _ => {}
+    }
+    document
+}
+
+fn unescaped(name: &str) -> String {
+    name.replace("~1", "/").replace("~0", "~")
+}
+
+/// Pointers to all values of a document but the whole.
+fn list(at: String, value: &Value, places: &mut Vec<String>) {
+    let below: Vec<(String, &Value)> = match value {
+        Value::Array(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+        Value::Object(members) => {
+            let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+            members.iter().map(|(name, value)| (escaped(name), value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (name, value) in below {
+        let place = format!("{at}/{name}");
+        places.push(place.clone());
+        list(place, value, places);
+    }
+}
+
 fn verify(plan: &Plan) {
+    for (number, path) in plan.paths_below_root() {
+        let text = path.to_string_lossy();
+        let normal = text.is_empty() || text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        assert!(normal, "step {number}: {text:?}");
+    }
     assert_eq!(plan.to_text().lines().count(), plan.steps().len());
     let header = plan.header();
     let header = Header::get(&mut Reader::new(&header)).expect("the header is read");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use oci_runtime_integration::bundle::{push, script};
 use oci_runtime_integration::case::{case, case_with};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{read, tool};
+use oci_runtime_integration::runtime::{only_ocirun, read, tool};
 use serde_json::json;
 
 /// The device number as stat(2) gives it, for small majors and minors.
@@ -55,15 +55,19 @@ fn the_default_devices_and_links_are_there() {
 #[test]
 fn devices_of_the_configuration_are_made() {
     let Some(case) = case_with(|c| {
+        c["root"]["path"] = "rootfs".into();
+        c["root"]["readonly"] = false.into();
         c["linux"]["devices"] = json!([
             {"path": "/dev/extra", "type": "c", "major": 1, "minor": 5,
                 "fileMode": 0o640, "uid": 3, "gid": 4},
             {"path": "/dev/sub/block", "type": "b", "major": 7, "minor": 200, "fileMode": 0o600},
-            {"path": "/dev/pipe", "type": "p", "fileMode": 0o622}
+            {"path": "/dev/pipe", "type": "p", "fileMode": 0o622},
+            {"path": "/srv/u", "type": "u", "major": 1, "minor": 8}
         ]);
     }) else {
         return;
     };
+    case.own_rootfs();
     let init = case.start();
     let extra = fs::metadata(inside(init, "/dev/extra")).expect("the device");
     assert!(extra.file_type().is_char_device());
@@ -75,6 +79,9 @@ fn devices_of_the_configuration_are_made() {
         (block.rdev(), block.mode() & 0o7777),
         (device(7, 200), 0o600)
     );
+    let unbuffered = fs::metadata(inside(init, "/srv/u")).expect("the device outside of /dev");
+    assert!(unbuffered.file_type().is_char_device());
+    assert_eq!(unbuffered.rdev(), device(1, 8));
     let pipe = fs::metadata(inside(init, "/dev/pipe")).expect("the FIFO");
     assert!(pipe.file_type().is_fifo());
     assert_eq!(pipe.mode() & 0o7777, 0o622);
@@ -107,6 +114,13 @@ fn masked_files_are_dev_null_and_masked_directories_are_empty() {
         assert!(mount.has("ro"), "{mount:?}");
         let entries = fs::read_dir(inside(init, directory)).expect("a masked directory");
         assert_eq!(entries.count(), 0, "{directory}");
+    }
+    if only_ocirun("may mount one for each") {
+        let system =
+            |directory: &str| fs::metadata(inside(init, directory)).map(|found| found.dev());
+        let [one, other] =
+            ["/etc", "/sys/firmware"].map(|directory| system(directory).expect("it is there"));
+        assert_eq!(one, other, "one file system covers all directories");
     }
     assert!(
         !inside(init, "/no").exists(),

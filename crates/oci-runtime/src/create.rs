@@ -22,6 +22,7 @@ use crate::net::{self, Moves};
 use crate::plan::{ParentOp, Plan, Source};
 use crate::process::{Process, write_pid_file};
 use crate::recorder::Recorder;
+use crate::resctrl;
 use crate::spec::{self, Spec};
 use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
 
@@ -264,6 +265,7 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: &Path, lowered: &Lowered) -> S
             .collect(),
         cgroup_paths: lowered.cgroup.clone(),
         systemd_unit: lowered.unit.clone(),
+        resctrl: None,
         namespaces: lowered.namespaces,
         after_gate: after_gate(&lowered.plan),
         poststart: lowered.poststart.clone(),
@@ -364,7 +366,8 @@ impl Attempt {
     ) -> Result<()> {
         match op {
             ParentOp::CreateCgroup { paths } => {
-                let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)?;
+                let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)
+                    .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
@@ -384,8 +387,10 @@ impl Attempt {
             }
             ParentOp::ApplyLimits { limits } => Ok(oci_runtime_cgroups::apply(limits)?),
             ParentOp::IdMaps { uid_map, gid_map } => {
-                write_map(child.pid, "uid_map", uid_map)?;
+                write_map(child.pid, "uid_map", uid_map)
+                    .map_err(|error| error.asked_for_by("/linux/uidMappings"))?;
                 write_map(child.pid, "gid_map", gid_map)
+                    .map_err(|error| error.asked_for_by("/linux/gidMappings"))
             }
             ParentOp::Hooks { hooks } => {
                 self.hooked = true;
@@ -404,6 +409,14 @@ impl Attempt {
             }
             ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
             ParentOp::Scheduler { .. } | ParentOp::IoPriority { .. } => schedule(op, child.pid),
+            ParentOp::MakeClass { class } => {
+                let made =
+                    resctrl::make(class).map_err(|error| error.asked_for_by("/linux/intelRdt"))?;
+                self.state.resctrl = Some(made);
+                // Whoever kills us now can have it removed.
+                self.directory.save(&self.state)
+            }
+            ParentOp::JoinClass => self.state.join_class(child.pid),
             ParentOp::SaveState => {
                 self.state.init_process_pid = child.pid;
                 self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);
@@ -429,6 +442,9 @@ impl Attempt {
             if let Err(error) = created.undo() {
                 warn!("cannot remove the cgroup: {error}");
             }
+        }
+        if let Some(class) = &self.state.resctrl {
+            class.remove();
         }
         if let Err(error) = self.directory.remove() {
             warn!("{error}");

@@ -91,6 +91,9 @@ fn delete_known(
         true => clear_cgroup(root, directory, state)?,
         false => remove_empty(&state.cgroup_paths)?,
     }
+    if let Some(class) = &state.resctrl {
+        class.remove();
+    }
     directory.remove()?;
     hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
     Ok(())

@@ -87,6 +87,8 @@ pub(crate) enum Cause {
     },
     #[error("{pointer}: {error}")]
     Input { pointer: String, error: Error },
+    #[error("{} does not have {line:?}, and another's class is not changed", file.display())]
+    Resctrl { file: PathBuf, line: String },
     #[error("{} is damaged: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error("the container was made by another runtime, as {} shows; that one has to be asked", path.display())]
@@ -158,7 +160,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match &*self.0 {
             Cause::Parse { .. } | Cause::Config(_) | Cause::Lower { .. } => Kind::InvalidConfig,
-            Cause::Input { .. } => Kind::InvalidConfig,
+            Cause::Input { .. } | Cause::Resctrl { .. } => Kind::InvalidConfig,
             Cause::Id { .. } => Kind::InvalidId,
             Cause::Exists { .. } => Kind::AlreadyExists,
             Cause::NotFound { .. } => Kind::NotFound,

@@ -102,6 +102,7 @@ fn join(
         pid: state.init_process_pid,
         namespaces: state.namespaces,
         cgroup: &state.cgroup_paths,
+        resctrl: state.resctrl.is_some(),
         preserve_fds: count(options.preserve_fds.len())?,
         keyring: options.keyring,
         record,
@@ -126,6 +127,7 @@ fn join(
             agent::send(path, metadata.as_deref(), listener.as_fd(), pid, container)
         }
         ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
+        ParentOp::JoinClass => state.join_class(child.pid),
         // All other steps are init's own, or about this.
         other => schedule(other, child.pid),
     };

@@ -24,7 +24,7 @@ pub fn features() -> Value {
             "seccomp": seccomp(),
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
-            "intelRdt": {"enabled": false},
+            "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
             "memoryPolicy": {
                 "modes": memory_policy::MODES.iter().map(|mode| mode.name).collect::<Vec<_>>(),
                 "flags": memory_policy::FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),

@@ -5,10 +5,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use bitflags::bitflags;
 use oci_runtime_cgroups::Layout;
 
+use crate::resctrl;
 use crate::spec::{Namespace, Process, Spec};
 
 /// The oldest kernel that has all the calls this library is built on.
@@ -39,6 +41,8 @@ pub struct Host {
     pub grantable: u64,
     /// Security modules that are on. Only looked at where the process asks for a label.
     pub modules: SecurityModules,
+    /// Where the resctrl file system is. Only looked for where it matters, see [`Host::look_at`].
+    pub resctrl: Option<PathBuf>,
 }
 
 bitflags! {
@@ -127,6 +131,7 @@ impl Host {
             own_namespaces: Namespaces::empty(),
             grantable: permitted()?,
             modules: SecurityModules::default(),
+            resctrl: None,
         })
     }
 
@@ -146,6 +151,9 @@ impl Host {
     pub fn look_at(&mut self, spec: &Spec<'_>) {
         if let Some(process) = &spec.process {
             self.look_at_process(process, spec.linux.namespace("user").is_some());
+        }
+        if spec.linux.intel_rdt.is_some() {
+            self.resctrl = resctrl::mount_point();
         }
         if spec.linux.sysctl.is_empty() && spec.linux.net_devices.is_empty() {
             return;

@@ -4,6 +4,7 @@
 //! the very bytes that `init` will get. Steps of the parent lane stay values. File descriptors appear as numbered slots: the
 //! first ones are opened by the parent ([`Source`] says from what), the others by steps of the outer lane.
 
+mod paths;
 mod print;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 use crate::hooks::Hook;
 use crate::net::NetDevice;
 use crate::scheduling::Attributes;
+use crate::resctrl::ResctrlClass;
 
 /// A compiled bundle.
 #[derive(Debug, Default)]
@@ -129,6 +131,13 @@ pub enum ParentOp {
         /// Class and level.
         priority: u32,
     },
+    /// Makes the class of service that the container is to be in, or looks whether it is as it should be.
+    MakeClass {
+        /// The class.
+        class: ResctrlClass,
+    },
+    /// Makes the new process a member of that class.
+    JoinClass,
     /// Saves the pid and all that later commands need.
     SaveState,
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, Described, Result};
 use crate::hooks::{Hook, HookState};
+use crate::resctrl::Membership;
 
 pub(crate) use directory::StateDirectory;
 pub use directory::StateRoot;
@@ -53,6 +54,9 @@ pub(crate) struct State {
     /// The unit that the cgroup is of, where systemd made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemd_unit: Option<Unit>,
+    /// Its class of service, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resctrl: Option<Membership>,
     /// `CLONE_NEW*` flags of the namespaces that the configuration names.
     pub namespaces: u64,
     /// What the first process still has to do after the gate, to explain a failure of it.
@@ -148,6 +152,19 @@ impl State {
             pid,
             bundle: &self.bundle,
             annotations: &self.annotations,
+        }
+    }
+
+    /// Makes a process a member of the container's class of service.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn join_class(&self, pid: i32) -> Result<()> {
+        match &self.resctrl {
+            Some(class) => class
+                .join(pid)
+                .map_err(|error| error.asked_for_by("/linux/intelRdt")),
+            None => Ok(()),
         }
     }
 

@@ -31,6 +31,15 @@ pub enum Fault {
     DeviceName(String),
     #[error("{0:?} is the name of another device already")]
     DuplicateDevice(String),
+    #[error("no resctrl file system is mounted")]
+    NoResctrl,
+    #[error(
+        "{0:?} is no name of a class of service: a directory of resctrl, or \"/\" for resctrl itself"
+    )]
+    NotAClass(String),
+    #[error("{0:?} is not one line that begins with \"MB:\"")]
+    BandwidthSchema(String),
+
     #[error("network devices can be moved by root only")]
     NetDevicesRootless,
 

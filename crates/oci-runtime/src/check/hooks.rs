@@ -36,6 +36,10 @@ fn check_one(problems: &mut Problems, kind: &str, index: usize, hook: &Hook<'_>)
         let fault = Fault::RelativePath(hook.path.to_string());
         problems.error(at!["hooks", kind, index, "path"], fault);
     }
+    problems.no_nul(at!["hooks", kind, index, "path"], &hook.path);
+    for (place, argument) in hook.args.iter().enumerate() {
+        problems.no_nul(at!["hooks", kind, index, "args", place], argument);
+    }
     if hook.timeout.is_some_and(|seconds| seconds <= 0) {
         problems.error(
             at!["hooks", kind, index, "timeout"],
@@ -47,5 +51,6 @@ fn check_one(problems: &mut Problems, kind: &str, index: usize, hook: &Hook<'_>)
             let fault = Fault::EnvWithoutValue(entry.to_string());
             problems.error(at!["hooks", kind, index, "env", place], fault);
         }
+        problems.no_nul(at!["hooks", kind, index, "env", place], entry);
     }
 }

@@ -7,6 +7,7 @@ mod hooks;
 mod id_maps;
 mod labels;
 mod memory_policy;
+mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -46,6 +47,7 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     mounts::check(&mut problems, &spec.mounts);
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
+    intel_rdt::check(&mut problems, spec, host);
     net_devices::check(&mut problems, spec, host);
     sysctl::check(&mut problems, spec, host);
     personality::check(&mut problems, &spec.linux);

@@ -14,7 +14,6 @@ type OfMount = (&'static str, fn(&Mount<'_>) -> bool);
 /// Members of `linux`.
 const LINUX: &[OfSpec] = &[
     ("mountLabel", |spec| !spec.linux.mount_label.is_empty()),
-    ("intelRdt", |spec| says_something(&spec.linux.intel_rdt)),
 ];
 
 /// Members of each mount.

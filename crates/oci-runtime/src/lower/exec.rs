@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{Namespaces, Op, Slot};
 
-use super::{cgroup, execution, limits, namespaces, process, seccomp};
+use super::{cgroup, execution, limits, namespaces, process, resctrl, seccomp};
 use crate::error::Result;
 use crate::host::Host;
 use crate::plan::{Plan, Source};
@@ -22,6 +22,8 @@ pub(crate) struct Join<'a> {
     pub namespaces: u64,
     /// Its cgroup.
     pub cgroup: &'a Paths,
+    /// Whether it has a class of service.
+    pub resctrl: bool,
     /// How many of the caller's fds from 3 on the process keeps.
     pub preserve_fds: u16,
     /// Whether it gets a session keyring of its own.
@@ -82,6 +84,9 @@ pub(crate) fn exec(
     if let Some(slot) = view {
         let namespaces = Namespaces(namespaces::CGROUP);
         plan.inner("", Op::Join { slot, namespaces });
+    }
+    if join.resctrl {
+        resctrl::join(&mut plan);
     }
     process::session(&mut plan, process, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);

@@ -19,6 +19,7 @@ mod namespaces;
 mod net_devices;
 mod process;
 mod propagation;
+mod resctrl;
 mod seccomp;
 #[cfg(test)]
 mod tests;
@@ -105,6 +106,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     );
 
     cgroup::make(&mut plan, spec, host, &place, &mut warnings)?;
+    resctrl::make(&mut plan, linux, host, request.id);
 
     process::outer(&mut plan, process);
     let opened = open_on_host(&mut plan, spec, host, &namespaces, cgroup, request.bundle)?;
@@ -121,6 +123,9 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     execution::affinity("", |op| plan.inner("", op));
     namespaces::inner(&mut plan, &namespaces, &slots.namespaces);
     net_devices::take(&mut plan, linux, slots.net);
+    if linux.intel_rdt.is_some() {
+        resctrl::join(&mut plan);
+    }
     process::session(&mut plan, process, request.id, request.keyring)?;
     let place_of_root = hooks::place_of_root(spec, &rootfs)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);

@@ -1,6 +1,7 @@
 //! Lowering without a kernel: golden plans of configurations as engines send them, and the order of steps for any other.
 
 mod cgroup;
+mod mutated;
 
 mod exec;
 mod execution;
@@ -51,6 +52,7 @@ fn host((mountinfo, own): (&str, &str)) -> Host {
             confined: false,
             selinux: true,
         },
+        resctrl: None,
     }
 }
 
@@ -205,7 +207,13 @@ const JOINS: &str = r#"{
 const PHASES: &[(u8, &[&str])] = &[
     (
         0,
-        &["CreateCgroup", "StartUnit", "ApplyLimits", "DelegateCgroup"],
+        &[
+            "CreateCgroup",
+            "StartUnit",
+            "ApplyLimits",
+            "DelegateCgroup",
+            "MakeClass",
+        ],
     ),
     (
         1,
@@ -233,6 +241,7 @@ const PHASES: &[(u8, &[&str])] = &[
             "Loopback",
             "NetSocket",
             "NetDevices",
+            "JoinClass",
         ],
     ),
     (9, &["Session"]),
@@ -274,7 +283,7 @@ fn phase(name: &str, lane: Lane, origin: &str, filter: u8) -> u8 {
         ("Yield", _) if origin.is_empty() => 33,
         ("Yield", _) if origin.starts_with("/process") => 22,
         ("Join", Lane::Inner) => 8,
-        ("Yield", _) if origin == "/linux/netDevices" => 8,
+        ("Yield", _) if matches!(origin, "/linux/netDevices" | "/linux/intelRdt") => 8,
         ("Rlimit", Lane::Inner) | ("OpenFiles", _) | ("Umask", _) => 25,
         ("Seccomp" | "SendListener", _) => filter,
         ("Yield", _) if origin == "/linux/seccomp" => filter,
@@ -419,7 +428,7 @@ proptest! {
         let target = super::text::below_root("", &path).expect("no NUL");
         let text = target.to_str().expect("ASCII");
         prop_assert!(!text.starts_with('/') && !text.ends_with('/') && !text.contains("//"), "{text}");
-        prop_assert!(text.split('/').all(|part| part != "."), "{text}");
+        prop_assert!(text.split('/').all(|part| !matches!(part, "." | "..")), "{text}");
     }
 }
 

@@ -9,11 +9,16 @@ pub(super) fn c(origin: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(text).map_err(|_| Error::lower(origin, LowerProblem::Nul))
 }
 
-/// A path of the container's as the steps want it: without leading, trailing and double slashes.
+/// A path of the container's as the steps want it: relative, each part a name. `..` takes away the name before it, as it is
+/// written; at the root it stays there.
 pub(super) fn below_root(origin: &str, path: &str) -> Result<CString> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
     c(origin, parts.join("/"))
 }

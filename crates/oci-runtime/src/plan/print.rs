@@ -165,6 +165,14 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("level", json!(priority & 0x1fff));
             "IoPriority"
         }
+        ParentOp::MakeClass { class } => {
+            put("directory", json!(class.directory));
+            put("schemas", json!(class.schemas));
+            put("schemata", json!(class.schemata));
+            put("monitoring", json!(class.monitoring));
+            "MakeClass"
+        }
+        ParentOp::JoinClass => "JoinClass",
         ParentOp::SaveState => "SaveState",
     };
     (name, arguments)

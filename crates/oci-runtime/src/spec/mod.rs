@@ -16,6 +16,7 @@ mod parse;
 mod process;
 mod properties;
 mod str;
+mod strict;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 
 use super::Spec;
+use super::strict::Strict;
 use crate::pointer::{Part, push};
 
 /// Parses a `config.json`. The result borrows from `json`.
@@ -20,7 +21,10 @@ pub fn parse(json: &[u8]) -> Result<Spec<'_>, ParseError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_as<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, ParseError> {
-    serde_json::from_slice(json).map_err(|error| located::<T>(json, error))
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    T::deserialize(Strict(&mut deserializer))
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| located::<T>(json, error))
 }
 
 /// A document that cannot be read, and where it goes wrong.
@@ -49,7 +53,7 @@ fn at(pointer: &str) -> String {
 
 fn located<'a, T: Deserialize<'a>>(json: &'a [u8], error: serde_json::Error) -> ParseError {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let pointer = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+    let pointer = match serde_path_to_error::deserialize::<_, T>(Strict(&mut deserializer)) {
         Ok(_) => String::new(), // What follows the document is at fault.
         Err(error) => pointer_of(error.path()),
     };

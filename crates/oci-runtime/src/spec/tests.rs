@@ -1,3 +1,5 @@
+mod wrong_types;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -106,7 +108,10 @@ fn oci_spec_reads_the_same() {
         let theirs_json = serde_json::to_string(&theirs).unwrap();
         let back = serde_json::to_string(&parse(theirs_json.as_bytes()).unwrap()).unwrap();
         let sorted = |json: &str| sort_capabilities(value(json));
-        assert_eq!(differences(sorted(&back), sorted(json)), [""; 0]);
+        let mut differences = differences(sorted(&back), sorted(json));
+        // Versions before 1.3 had these.
+        differences.retain(|line| !line.contains("/enableCMT") && !line.contains("/enableMBM"));
+        assert_eq!(differences, [""; 0]);
     }
 }
 

@@ -3,6 +3,7 @@
 mod execution;
 mod hooks;
 mod id_maps;
+mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -36,6 +37,7 @@ fn host() -> Host {
         own_namespaces: Namespaces::empty(),
         grantable: u64::MAX,
         modules: SecurityModules::default(),
+        resctrl: None,
     }
 }
 

@@ -14,7 +14,6 @@ fn what_is_not_carried_out_is_refused_at_its_place() {
         .collect();
     let expected = [
         "/linux/mountLabel",
-        "/linux/intelRdt",
         "/mounts/0/uidMappings",
         "/mounts/0/gidMappings",
         "/mounts/0/options/1",
@@ -36,7 +35,6 @@ fn empty_values_ask_for_nothing() {
             ("/hooks", json!({"prestart": [], "poststop": null})),
             ("/linux/netDevices", json!({})),
             ("/linux/mountLabel", json!("")),
-            ("/linux/intelRdt", json!({"closID": ""})),
             (
                 "/linux/seccomp",
                 json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": ""}),
