@@ -7,7 +7,7 @@
 mod scratch;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use oci_runtime::{Bundle, Lane, Plan, StateRoot, plan};
+use oci_runtime::{Bundle, CgroupManager, Lane, Plan, StateRoot, plan};
 use oci_runtime_init::op::Step;
 use oci_runtime_init::wire::{Header, Reader, Wire};
 use serde_json::Value;
@@ -15,8 +15,15 @@ use serde_json::Value;
 fuzz_target!(|json: &[u8]| {
     let bundle = scratch::with("config.json", json).join("container");
     let root = StateRoot::new("/run/fuzz");
-    let planned =
-        Bundle::open(&bundle).and_then(|bundle| plan(&root, "fuzz", &bundle, &bundle.spec()?));
+    let planned = Bundle::open(&bundle).and_then(|bundle| {
+        plan(
+            &root,
+            "fuzz",
+            &bundle,
+            &bundle.spec()?,
+            CgroupManager::default(),
+        )
+    });
     match planned {
         Ok(plan) => verify(&plan),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -25,7 +32,10 @@ fuzz_target!(|json: &[u8]| {
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     let document = serde_json::from_slice::<Value>(&data[..size]);
-    let changed = document.ok().filter(|_| seed % 4 != 0).map(|document| change(document, seed));
+    let changed = document
+        .ok()
+        .filter(|_| seed % 4 != 0)
+        .map(|document| change(document, seed));
     match changed.map(|document| document.to_string()) {
         Some(text) if text.len() <= max_size => {
             data[..text.len()].copy_from_slice(text.as_bytes());
@@ -37,13 +47,54 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 
 /// Texts that mean something somewhere.
 const TEXTS: &[&str] = &[
-    "", "/", ".", "..", "../../etc", "/../../x", "/a/../../b", "a//b/./c", "/proc/../sys", "/dev", "/proc", "\u{0}", "a\nb",
-    "rbind", "ro", "tmpcopyup", "tmpfs", "bind", "cgroup", "proc", "user", "network", "time", "c", "p", "shared", "0-3",
-    "SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY", "RLIMIT_NOFILE", "CAP_SYS_ADMIN", "net.ipv4.ip_forward", "kernel/../../shm",
+    "",
+    "/",
+    ".",
+    "..",
+    "../../etc",
+    "/../../x",
+    "/a/../../b",
+    "a//b/./c",
+    "/proc/../sys",
+    "/dev",
+    "/proc",
+    "\u{0}",
+    "a\nb",
+    "rbind",
+    "ro",
+    "tmpcopyup",
+    "tmpfs",
+    "bind",
+    "cgroup",
+    "proc",
+    "user",
+    "network",
+    "time",
+    "c",
+    "p",
+    "shared",
+    "0-3",
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_NOTIFY",
+    "RLIMIT_NOFILE",
+    "CAP_SYS_ADMIN",
+    "net.ipv4.ip_forward",
+    "kernel/../../shm",
 ];
 
 const NUMBERS: &[i64] = &[
-    0, 1, -1, 4095, 4096, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, i64::MAX, i64::MIN,
+    0,
+    1,
+    -1,
+    4095,
+    4096,
+    1 << 20,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    i64::MAX,
+    i64::MIN,
 ];
 
 /// One value replaced, taken away or doubled, or exchanged for another of the same document.
@@ -64,7 +115,10 @@ fn change(mut document: Value, seed: u32) -> Value {
         1 => Value::from(NUMBERS[next(NUMBERS.len())]),
         2 => Value::from(next(2) == 0),
         3 => Value::Null,
-        _ => document.pointer(&places[next(places.len())]).cloned().unwrap_or_default(),
+        _ => document
+            .pointer(&places[next(places.len())])
+            .cloned()
+            .unwrap_or_default(),
     };
     let (parent, name) = place.rsplit_once('/').unwrap_or_default();
     let how = next(4);
@@ -86,10 +140,17 @@ fn unescaped(name: &str) -> String {
 /// Pointers to all values of a document but the whole.
 fn list(at: String, value: &Value, places: &mut Vec<String>) {
     let below: Vec<(String, &Value)> = match value {
-        Value::Array(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| (index.to_string(), item))
+            .collect(),
         Value::Object(members) => {
             let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
-            members.iter().map(|(name, value)| (escaped(name), value)).collect()
+            members
+                .iter()
+                .map(|(name, value)| (escaped(name), value))
+                .collect()
         }
         _ => Vec::new(),
     };
@@ -103,7 +164,8 @@ fn list(at: String, value: &Value, places: &mut Vec<String>) {
 fn verify(plan: &Plan) {
     for (number, path) in plan.paths_below_root() {
         let text = path.to_string_lossy();
-        let normal = text.is_empty() || text.split('/').all(|part| !matches!(part, "" | "." | ".."));
+        let normal =
+            text.is_empty() || text.split('/').all(|part| !matches!(part, "" | "." | ".."));
         assert!(normal, "step {number}: {text:?}");
     }
     assert_eq!(plan.to_text().lines().count(), plan.steps().len());

@@ -313,7 +313,7 @@ const REFUSED: &[Bad] = &[
     (
         |c| c["linux"]["cgroupsPath"] = json!("/cgroup.procs/x"),
         "/linux/cgroupsPath",
-        "not a directory",
+        "Not a directory",
     ),
     (
         |c| c["hooks"] = json!({"prestart": [{"path": "/no/such/hook"}]}),
