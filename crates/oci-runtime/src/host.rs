@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use bitflags::bitflags;
 use oci_runtime_cgroups::Layout;
 
-use crate::resctrl;
 use crate::spec::{Namespace, Process, Spec};
 
 /// The oldest kernel that has all the calls this library is built on.
@@ -153,7 +152,7 @@ impl Host {
             self.look_at_process(process, spec.linux.namespace("user").is_some());
         }
         if spec.linux.intel_rdt.is_some() {
-            self.resctrl = resctrl::mount_point();
+            self.resctrl = resctrl();
         }
         if spec.linux.sysctl.is_empty() && spec.linux.net_devices.is_empty() {
             return;
@@ -229,6 +228,30 @@ fn own_namespace(namespace: &Namespace<'_>) -> Option<Namespaces> {
 fn permitted() -> Result<u64, HostError> {
     let set = caps::read(None, caps::CapSet::Permitted).map_err(HostError::Capabilities)?;
     Ok(set.iter().fold(0, |all, one| all | one.bitmask()))
+}
+
+/// Names the directory instead of the mount table. Whoever sets the caller's environment could as well run other programs as
+/// the caller, so it opens no way that was closed; it serves machines whose resctrl is shown elsewhere, and tests.
+const RESCTRL: &str = "OCIRUN_RESCTRL";
+
+/// Where resctrl is mounted, if it is.
+fn resctrl() -> Option<PathBuf> {
+    if let Some(directory) = std::env::var_os(RESCTRL) {
+        return Some(PathBuf::from(directory));
+    }
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    resctrl_in(&table)
+}
+
+/// The last one counts: it covers those before it.
+fn resctrl_in(mountinfo: &str) -> Option<PathBuf> {
+    let points = mountinfo.lines().filter_map(|line| {
+        let (mount, system) = line.split_once(" - ")?;
+        system.starts_with("resctrl ").then_some(())?;
+        // Blanks in it are octal; a mount point that has one is nobody's idea of resctrl.
+        mount.split(' ').nth(4).map(PathBuf::from)
+    });
+    points.last()
 }
 
 fn release() -> Result<String, HostError> {
@@ -335,6 +358,18 @@ mod tests {
                 "{enabled:?} {current:?} {filesystems:?}"
             );
         }
+    }
+
+    #[test]
+    fn resctrl_is_found_by_its_type() {
+        let table = "30 23 0:27 / /sys/fs/cgroup rw - cgroup2 resctrl rw\n\
+             31 23 0:28 / /old rw shared:5 - resctrl resctrl rw\n\
+             32 23 0:29 / /sys/fs/resctrl rw,relatime shared:6 - resctrl resctrl rw,mba_MBps\n";
+        assert_eq!(resctrl_in(table), Some(PathBuf::from("/sys/fs/resctrl")));
+        assert_eq!(
+            resctrl_in("30 23 0:27 / /resctrl rw - tmpfs resctrl rw\n"),
+            None
+        );
     }
 
     #[test]

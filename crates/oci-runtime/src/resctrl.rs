@@ -13,10 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, Error, Result};
 
-/// Names the directory instead of the mount table. Whoever sets the caller's environment could as well run other programs as
-/// the caller, so it opens no way that was closed; it serves machines whose resctrl is shown elsewhere, and tests.
-pub(crate) const VARIABLE: &str = "OCIRUN_RESCTRL";
-
 /// What a container asks of resctrl.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResctrlClass {
@@ -41,26 +37,6 @@ pub(crate) struct Membership {
     monitoring: Option<PathBuf>,
     /// What was made for the container alone, to be removed with it.
     own: Vec<PathBuf>,
-}
-
-/// Where resctrl is mounted, if it is.
-pub(crate) fn mount_point() -> Option<PathBuf> {
-    if let Some(directory) = std::env::var_os(VARIABLE) {
-        return Some(PathBuf::from(directory));
-    }
-    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
-    mounted_in(&table)
-}
-
-/// The last one counts: it covers those before it.
-fn mounted_in(mountinfo: &str) -> Option<PathBuf> {
-    let points = mountinfo.lines().filter_map(|line| {
-        let (mount, system) = line.split_once(" - ")?;
-        system.starts_with("resctrl ").then_some(())?;
-        // Blanks in it are octal; a mount point that has one is nobody's idea of resctrl.
-        mount.split(' ').nth(4).map(PathBuf::from)
-    });
-    points.last()
 }
 
 /// Makes what is missing of `class`, and writes or compares what it is to share out. Nothing is left of what fails.
@@ -226,18 +202,6 @@ fn refused(action: &'static str, path: &Path, error: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn resctrl_is_found_by_its_type() {
-        let table = "30 23 0:27 / /sys/fs/cgroup rw - cgroup2 resctrl rw\n\
-             31 23 0:28 / /old rw shared:5 - resctrl resctrl rw\n\
-             32 23 0:29 / /sys/fs/resctrl rw,relatime shared:6 - resctrl resctrl rw,mba_MBps\n";
-        assert_eq!(mounted_in(table), Some(PathBuf::from("/sys/fs/resctrl")));
-        assert_eq!(
-            mounted_in("30 23 0:27 / /resctrl rw - tmpfs resctrl rw\n"),
-            None
-        );
-    }
 
     #[test]
     fn lines_are_compared_by_what_they_say() {

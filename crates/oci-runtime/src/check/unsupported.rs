@@ -66,11 +66,6 @@ fn refuse<'n>(problems: &mut Problems, place: &[Part<'_>], members: impl Iterato
     }
 }
 
-/// An object without any value in it asks for nothing.
-fn says_something<T: Default + PartialEq>(value: &Option<T>) -> bool {
-    value.as_ref().is_some_and(|value| *value != T::default())
-}
-
 fn mount_options(problems: &mut Problems, index: usize, mount: &Mount<'_>) {
     for (place, option) in mount.options.iter().enumerate() {
         let name = option.split('=').next().unwrap_or_default();

@@ -19,6 +19,7 @@ pub(super) fn join(cgroup: &oci_runtime_cgroups::Paths) -> Join<'_> {
         pid: 4242,
         namespaces: 0x6e02_0000,
         cgroup,
+        resctrl: false,
         preserve_fds: 2,
         keyring: true,
         record: false,
