@@ -245,13 +245,13 @@ fn resctrl() -> Option<PathBuf> {
 
 /// The last one counts: it covers those before it.
 fn resctrl_in(mountinfo: &str) -> Option<PathBuf> {
-    let points = mountinfo.lines().filter_map(|line| {
+    let mut points = mountinfo.lines().filter_map(|line| {
         let (mount, system) = line.split_once(" - ")?;
         system.starts_with("resctrl ").then_some(())?;
         // Blanks in it are octal; a mount point that has one is nobody's idea of resctrl.
         mount.split(' ').nth(4).map(PathBuf::from)
     });
-    points.last()
+    points.next_back()
 }
 
 fn release() -> Result<String, HostError> {
