@@ -17,8 +17,8 @@ use oci_runtime_init::wire::{Header, Reader, Sink, Wire};
 
 use crate::hooks::Hook;
 use crate::net::NetDevice;
-use crate::scheduling::Attributes;
 use crate::resctrl::ResctrlClass;
+use crate::scheduling::Attributes;
 
 /// A compiled bundle.
 #[derive(Debug, Default)]

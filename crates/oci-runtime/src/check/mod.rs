@@ -5,9 +5,9 @@
 mod fault;
 mod hooks;
 mod id_maps;
+mod intel_rdt;
 mod labels;
 mod memory_policy;
-mod intel_rdt;
 mod mounts;
 mod namespaces;
 mod net_devices;

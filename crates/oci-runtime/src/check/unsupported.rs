@@ -12,9 +12,7 @@ type OfSpec = (&'static str, fn(&Spec<'_>) -> bool);
 type OfMount = (&'static str, fn(&Mount<'_>) -> bool);
 
 /// Members of `linux`.
-const LINUX: &[OfSpec] = &[
-    ("mountLabel", |spec| !spec.linux.mount_label.is_empty()),
-];
+const LINUX: &[OfSpec] = &[("mountLabel", |spec| !spec.linux.mount_label.is_empty())];
 
 /// Members of each mount.
 const MOUNT: &[OfMount] = &[
