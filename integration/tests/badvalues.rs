@@ -321,7 +321,7 @@ const REFUSED: &[Bad] = &[
         "no such file",
     ),
     (
-        |c| c["hooks"] = json!({"createRuntime": [{"path": "/etc/hostname"}]}),
+        |c| c["hooks"] = json!({"createRuntime": [{"path": "/etc"}]}),
         "/hooks/createRuntime/0",
         "permission denied",
     ),

@@ -398,3 +398,35 @@ fn a_caller_that_ignores_its_children_gets_its_hooks_run_all_the_same() {
         .expect("sh");
     assert_eq!(output.status.code(), Some(7), "{output:?}");
 }
+
+/// The limits are the payload's: a hook that writes a file, or starts programs, does so before they are set.
+#[test]
+fn limits_of_the_payload_do_not_bind_its_hooks() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("sets them before") {
+        return;
+    }
+    let commands = "echo written > /tmp/written && (echo forked | cat > /tmp/forked)";
+    fs::create_dir_all(case.path("out")).expect("a directory for what hooks write");
+    case.configure(|c| {
+        let bind = json!({"destination": "/tmp", "type": "bind", "source": text(&case.path("out")), "options": ["bind"]});
+        push(c, "/mounts", bind);
+        c["hooks"] = json!({"startContainer": [hook("startContainer", commands)]});
+        c["process"]["rlimits"] = json!([
+            {"type": "RLIMIT_FSIZE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_NOFILE", "soft": 5, "hard": 5},
+            {"type": "RLIMIT_NPROC", "soft": 1, "hard": 1},
+        ]);
+    });
+    let init = case.start();
+    assert_eq!(out(&case, "written"), "written\n");
+    assert_eq!(out(&case, "forked"), "forked\n");
+    for (name, value) in [
+        ("Max file size", "0"),
+        ("Max open files", "5"),
+        ("Max processes", "1"),
+    ] {
+        let found = &host::limits(init)[name];
+        assert_eq!(*found, (value.to_owned(), value.to_owned()), "{name}");
+    }
+}

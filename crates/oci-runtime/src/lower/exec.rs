@@ -91,7 +91,9 @@ pub(crate) fn exec(
     process::session(&mut plan, process, join.id, join.keyring)?;
     streams.lower(&mut plan, process, false);
     execution::lower(&mut plan, process, &spec.linux, host)?;
-    process::identity(&mut plan, process, host, &filters, false)?;
+    process::place(&mut plan, process, false)?;
+    process::late_limits(&mut plan, process);
+    process::identity(&mut plan, process, host, &filters);
     process::lookup(&mut plan, process, host, &filters)?;
     seccomp::install_before_ready(&mut plan, process, &filters);
     plan.inner("", Op::Ready {});

@@ -139,11 +139,20 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     finish_system(&mut plan, spec, opened.null)?;
 
     execution::lower(&mut plan, process, linux, host)?;
-    process::identity(&mut plan, process, host, &filters, true)?;
+    process::place(&mut plan, process, true)?;
+    let hooked = !spec.hooks.start_container.is_empty();
+    if !hooked {
+        process::late_limits(&mut plan, process);
+    }
+    process::identity(&mut plan, process, host, &filters);
     process::lookup(&mut plan, process, host, &filters)?;
     seccomp::install_before_ready(&mut plan, process, &filters);
     ready(&mut plan, slots.gate);
     hooks::start(&mut plan, spec, request.id, request.bundle)?;
+    if hooked {
+        // They are the payload's: a hook may write more, or start more.
+        process::late_limits(&mut plan, process);
+    }
     process::become_payload(&mut plan, process, host, &filters)?;
 
     limits::check(&plan)?;

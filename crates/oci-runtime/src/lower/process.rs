@@ -117,7 +117,7 @@ fn limits(process: &Process<'_>) -> impl Iterator<Item = (String, u32, u64, u64)
         })
 }
 
-/// Whether setting the container up could fail by a limit; it is then set last. Its hard limit is raised where that is needed
+/// Whether setting the container up, or a hook in it, could fail by a limit; it is then set last. Its hard limit is raised where that is needed
 /// before, because in a user namespace the privilege for it is gone.
 fn hinders(resource: u32) -> bool {
     const LATE: &[u32] = &[
@@ -133,15 +133,8 @@ fn hinders(resource: u32) -> bool {
     LATE.contains(&resource)
 }
 
-/// Who the payload is. Privileges only ever shrink here.
-pub(super) fn identity(
-    plan: &mut Plan,
-    process: &Process<'_>,
-    host: &Host,
-    filters: &Filters,
-    make_cwd: bool,
-) -> Result<()> {
-    let user = &process.user;
+/// Where the payload is: its directory, its home, and the caller's number of open files.
+pub(super) fn place(plan: &mut Plan, process: &Process<'_>, make_cwd: bool) -> Result<()> {
     let cwd = c("/process/cwd", &*process.cwd)?;
     plan.inner(
         "/process/cwd",
@@ -151,9 +144,15 @@ pub(super) fn identity(
         },
     );
     if !process.env.iter().any(|entry| is_home(entry)) {
-        plan.inner("/process/env", Op::Home { uid: user.uid });
+        let uid = process.user.uid;
+        plan.inner("/process/env", Op::Home { uid });
     }
     plan.inner("", Op::OpenFiles {});
+    Ok(())
+}
+
+/// The limits that hinder. To lower takes no privilege, and higher than this they have not been raised.
+pub(super) fn late_limits(plan: &mut Plan, process: &Process<'_>) {
     for (origin, resource, soft, hard) in
         limits(process).filter(|(_, resource, ..)| hinders(*resource))
     {
@@ -166,6 +165,11 @@ pub(super) fn identity(
             },
         );
     }
+}
+
+/// Who the payload is. Privileges only ever shrink here.
+pub(super) fn identity(plan: &mut Plan, process: &Process<'_>, host: &Host, filters: &Filters) {
+    let user = &process.user;
     plan.inner(
         "/process/user/umask",
         Op::Umask {
@@ -180,7 +184,6 @@ pub(super) fn identity(
     if process.no_new_privileges {
         plan.inner("/process/noNewPrivileges", Op::NoNewPrivs {});
     }
-    Ok(())
 }
 
 /// An empty HOME is none.

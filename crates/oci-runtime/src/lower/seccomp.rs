@@ -232,6 +232,8 @@ const HOOK_CALLS: &[&str] = &[
     "waitid",
     "kill",
     "umask",
+    // The limits that come after them.
+    "prlimit64",
 ];
 
 /// Without no_new_privs: now, while there is the privilege to.

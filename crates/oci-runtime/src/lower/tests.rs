@@ -276,7 +276,7 @@ const PHASES: &[(u8, &[&str])] = &[
 ];
 
 /// The phase of a step: hooks have their moments, limits that could hinder come late, and the filter has its place.
-fn phase(name: &str, lane: Lane, origin: &str, filter: u8) -> u8 {
+fn phase(name: &str, lane: Lane, origin: &str, [filter, limits]: [u8; 2]) -> u8 {
     match (name, lane) {
         _ if origin.starts_with("/hooks/startContainer") => 34,
         _ if origin.starts_with("/hooks") => 13,
@@ -284,7 +284,8 @@ fn phase(name: &str, lane: Lane, origin: &str, filter: u8) -> u8 {
         ("Yield", _) if origin.starts_with("/process") => 22,
         ("Join", Lane::Inner) => 8,
         ("Yield", _) if matches!(origin, "/linux/netDevices" | "/linux/intelRdt") => 8,
-        ("Rlimit", Lane::Inner) | ("OpenFiles", _) | ("Umask", _) => 25,
+        ("Rlimit", Lane::Inner) => limits,
+        ("OpenFiles", _) | ("Umask", _) => 25,
         ("Seccomp" | "SendListener", _) => filter,
         ("Yield", _) if origin == "/linux/seccomp" => filter,
         _ => {
@@ -304,6 +305,9 @@ fn assert_order(plan: &Plan, no_new_privs: bool) {
         (true, true) => 32,
         (true, false) => 36,
     };
+    let mut origins = plan.steps().iter().map(|step| &*step.origin);
+    let hooked = origins.any(|origin| origin.starts_with("/hooks/startContainer"));
+    let limits = if hooked { 34 } else { 25 };
     let phases: Vec<(u8, String)> = plan
         .steps()
         .iter()
@@ -314,7 +318,7 @@ fn assert_order(plan: &Plan, no_new_privs: bool) {
                     line.split(' ').next().unwrap_or(""),
                     step.lane,
                     &step.origin,
-                    filter,
+                    [filter, limits],
                 ),
                 line,
             )
