@@ -1,6 +1,7 @@
 //! `features`: what this build can do (features.md of the runtime specification). Every list is made from the table that the
 //! implementation itself walks, so it cannot promise what is refused.
 
+use oci_runtime_cgroups::systemd::ANNOTATION_PREFIX;
 use oci_runtime_seccomp::{Action, Arch, flag_names, operator_names};
 use serde_json::{Value, json};
 
@@ -33,6 +34,8 @@ pub fn features() -> Value {
             "netDevices": {"enabled": true},
         },
         "annotations": {},
+        // All others are handed on and mean nothing here.
+        "potentiallyUnsafeConfigAnnotations": [ANNOTATION_PREFIX],
     })
 }
 

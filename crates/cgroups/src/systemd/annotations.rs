@@ -6,7 +6,8 @@ use super::unit::Property;
 use crate::dbus::Value;
 use crate::error::{Error, Result};
 
-const PREFIX: &str = "org.systemd.property.";
+/// What their names begin with.
+pub const ANNOTATION_PREFIX: &str = "org.systemd.property.";
 
 /// What the runtime itself says; it cannot be said otherwise.
 const RESERVED: &[&str] = &["PIDs", "PIDFDs", "Slice", "Delegate"];
@@ -21,7 +22,7 @@ pub fn from_annotations<'a>(
 ) -> Result<Vec<Property>> {
     let mut properties = Vec::new();
     for (annotation, text) in annotations {
-        let Some(name) = annotation.strip_prefix(PREFIX) else {
+        let Some(name) = annotation.strip_prefix(ANNOTATION_PREFIX) else {
             continue;
         };
         let refuse = |reason| Error::Property {
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     fn one(name: &str, text: &str) -> Result<(String, Value)> {
-        let name = format!("{PREFIX}{name}");
+        let name = format!("{ANNOTATION_PREFIX}{name}");
         let annotations = [("other.annotation", "x"), (name.as_str(), text)];
         from_annotations(annotations).map(|mut properties| {
             let property = properties.pop().unwrap();

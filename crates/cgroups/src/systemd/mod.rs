@@ -24,7 +24,7 @@ use crate::place::paths_of;
 use crate::processes::processes;
 use crate::tree::{Created, adopt};
 
-pub use annotations::{from_annotations, merge};
+pub use annotations::{ANNOTATION_PREFIX, from_annotations, merge};
 pub use name::{Asked, asked, resolve};
 pub use properties::{divide, of_unit};
 pub use unit::{Property, Unit};
