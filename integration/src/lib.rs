@@ -17,6 +17,8 @@ pub mod cgroup;
 mod conformance;
 pub mod console;
 pub mod containerd;
+pub mod docker;
+pub mod engine;
 pub mod host;
 pub mod residue;
 pub mod rootfs;

@@ -54,6 +54,14 @@ pub const TEST: &[Package] = &[
         why: "the engine above us",
     },
     Package {
+        name: "docker.io",
+        why: "another engine above us",
+    },
+    Package {
+        name: "docker-compose",
+        why: "drives several of its containers",
+    },
+    Package {
         name: "umoci",
         why: "makes OCI images",
     },

@@ -39,6 +39,8 @@ pub(crate) fn not_found(
         _ => return None,
     };
     let unknown = match (part, errno) {
+        // The errno of execve(2) as well: some engines look for these words.
+        (Part::IsDirectory, _) => "a directory cannot be executed: permission denied",
         (Part::Faccessat, Errno::EACCES) => {
             "the file has no execute permission for the container's user, or its mount is noexec"
         }

@@ -1,0 +1,115 @@
+//! The same script under the same engine with two runtimes: runc, and the one under test. What the script prints is what a
+//! user of the engine observes; both must print the same.
+//!
+//! A script is a few lines of shell. What must differ (ids, names of the runtime, our explanation after an error's
+//! leading words) is put into one form before the comparison, by [`normal`].
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::runtime::{binary, spawn};
+
+/// Something that users do with an engine.
+#[derive(Debug)]
+pub struct Row {
+    /// What it is, for the table.
+    pub what: &'static str,
+    /// How: lines for sh(1), with `$D` for the engine's command and `$I` for an image of busybox.
+    pub script: &'static str,
+    /// What must be in the output, so that two equal failures are no success.
+    pub shows: &'static str,
+}
+
+/// What a script has led to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Standard output and error, and the exit status as the last line, in their normal form.
+    pub text: String,
+}
+
+/// Runs a script with the variables of an engine.
+pub fn observe(row: &Row, variables: &[(&str, String)], directory: &Path) -> Observed {
+    let mut command = Command::new("sh");
+    command.args(["-c", row.script]).current_dir(directory);
+    command.envs(variables.iter().map(|(name, value)| (*name, value)));
+    let finished = spawn(command, directory, Stdio::null()).wait();
+    let text = format!(
+        "{}{}status {}\n",
+        finished.stdout, finished.stderr, finished.code
+    );
+    Observed {
+        text: normal(&text),
+    }
+}
+
+/// The form in which both runtimes' outputs are compared.
+pub fn normal(text: &str) -> String {
+    let lines = text.lines().filter(|line| {
+        // Of a client that has lost the race against the answer to its own request.
+        !line.starts_with("time=\"")
+    });
+    let lines = lines.map(|line| {
+        let line = line.replace("ocirun ", "runc ");
+        without_explanation(&without_ids(&line))
+    });
+    lines
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
+}
+
+/// Runs of twelve or of sixty-four hexadecimal digits are ids.
+fn without_ids(line: &str) -> String {
+    let mut result = String::new();
+    let mut run = String::new();
+    for character in line.chars().chain(['\n']) {
+        if matches!(character, '0'..='9' | 'a'..='f') {
+            run.push(character);
+            continue;
+        }
+        result.push_str(if matches!(run.len(), 12 | 64) {
+            "ID"
+        } else {
+            &run
+        });
+        run.clear();
+        result.push(character);
+    }
+    result.pop();
+    result
+}
+
+/// Errors of engines keep their beginning; what stands in parentheses explains it.
+fn without_explanation(line: &str) -> String {
+    if !line.contains("rror") {
+        return line.to_owned();
+    }
+    match (line.find(" ("), line.rfind(')')) {
+        (Some(start), Some(end)) if start < end => {
+            format!("{}{}", &line[..start], &line[end + 1..])
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// A directory whose `runc` is the runtime, for engines that look for it by that name in PATH.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn as_runc(directory: &Path) -> PathBuf {
+    let bin = directory.join("bin");
+    std::fs::create_dir_all(&bin).expect("a directory");
+    let runtime = binary().canonicalize().expect("the runtime's path");
+    std::os::unix::fs::symlink(runtime, bin.join("runc")).expect("a link");
+    bin
+}
+
+/// The rows as a table, for the documentation.
+pub fn table(rows: &[&[Row]]) -> String {
+    let mut text = String::from("| what | shown by |\n|---|---|\n");
+    for row in rows.iter().flat_map(|rows| rows.iter()) {
+        let script: Vec<_> = row.script.split_whitespace().collect();
+        let script = script.join(" ").replace('|', "\\|");
+        text.push_str(&format!("| {} | `{script}` |\n", row.what));
+    }
+    text
+}
