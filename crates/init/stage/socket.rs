@@ -54,15 +54,19 @@ fn leave_preserved_numbers(init: &mut Init, slots: usize) -> Done {
 }
 
 /// Tells the parent that it is its turn, and waits until it has done its part. What the parent takes of a listener is a
-/// copy; ours is closed with all else that the payload must not have, and by execve(2) at the latest.
+/// copy; ours goes at once, by the call that a filter has to allow in any case.
 pub fn yield_to_parent(init: &mut Init, step: u16) -> Done {
-    let listener = Fail {
-        value: core::mem::take(&mut init.listener) as u64,
+    let listener = core::mem::take(&mut init.listener);
+    let told = Fail {
+        value: listener as u64,
         ..NOTHING
     };
-    init.report(Kind::Yielded, step, listener)?;
+    init.report(Kind::Yielded, step, told)?;
     let mut byte = [0];
     match sys::read(init.channel, &mut byte).at(Part::Read)? {
+        1 if listener > 0 => sys::close_range(listener as u32, listener as u32)
+            .at(Part::CloseRange)
+            .map(drop),
         1 => Ok(()),
         // The parent is gone or has given up: a container that was never completed must not stay.
         _ => sys::exit(1),
