@@ -73,8 +73,28 @@ ops! {
         path: &'a CStr,
         /// Whether mounts below it come along.
         recursive: bool,
+        /// Whether a symbolic link at the end of the path is what is meant, not what it leads to.
+        nofollow: bool,
         /// Where the detached tree's fd goes.
         slot: Slot,
+    }
+    /// Makes a user namespace that no process lives in, for the ids that mounts show.
+    IdMapNamespace = 65 {
+        /// Lines of uid_map (user_namespaces(7)): id in the file system, id that is shown, count.
+        uid_map: &'a CStr,
+        /// Lines of gid_map.
+        gid_map: &'a CStr,
+        /// Where the namespace's fd goes.
+        slot: Slot,
+    }
+    /// Maps the ids of a tree that was never attached (`MOUNT_ATTR_IDMAP` of mount_setattr(2)).
+    IdMapTree = 66 {
+        /// The detached tree.
+        slot: Slot,
+        /// The user namespace whose maps it takes.
+        namespace: Slot,
+        /// Whether the mounts below its top are mapped too.
+        recursive: bool,
     }
     /// Opens the file by which a process joins a cgroup v1 directory; writing to it is left to the inner lane.
     OpenCgroup = 7 {
@@ -181,6 +201,10 @@ ops! {
         options: List<'a, (&'a CStr, &'a CStr)>,
         /// Attributes of the mount.
         attributes: MountAttr,
+        /// The user namespace whose maps the mount takes, or [`NO_SLOT`].
+        id_map: Slot,
+        /// Whether it begins with a copy of what it covers.
+        copy_up: bool,
         /// Propagation changes in order.
         propagation: List<'a, Propagation>,
     }
@@ -190,6 +214,10 @@ ops! {
         target: &'a CStr,
         /// The detached tree.
         slot: Slot,
+        /// Whether a tree that is a symbolic link is made at the mount point instead, as such a link.
+        copy_symlink: bool,
+        /// Whether a symbolic link at the mount point itself is covered, not what it leads to.
+        nofollow: bool,
         /// Attributes to set on the mount.
         set: MountAttr,
         /// Attributes to clear on the mount.
@@ -201,10 +229,12 @@ ops! {
         /// Propagation changes in order.
         propagation: List<'a, Propagation>,
     }
-    /// Changes the attributes of what is mounted at a path already.
+    /// Changes what is mounted at a path already: first its superblock, then the mount.
     Remount = 26 {
         /// Mount point below the root.
         target: &'a CStr,
+        /// Parameters of the superblock for fsconfig(2), as of `MountFs`; none leave it alone.
+        options: List<'a, (&'a CStr, &'a CStr)>,
         /// Attributes to set.
         set: MountAttr,
         /// Attributes to clear.

@@ -265,6 +265,22 @@ parts! {
     IsDirectory "stat",
     /// stat of the program.
     StatExe "stat",
+    /// Copying what a new tmpfs covers into it; the part of the call is in the errno alone.
+    CopyUp "copy the directory",
+    /// More directories in one another than are copied.
+    TooDeep "copy the directory: too many levels",
+    /// fspick(2).
+    Fspick "fspick",
+    /// fsconfig(2) that changes a superblock.
+    FsconfigReconfigure "fsconfig(FSCONFIG_CMD_RECONFIGURE)",
+    /// Making or mapping the user namespace of an idmapped mount.
+    IdMapNamespace "make a user namespace with the id mappings",
+    /// mount_setattr(2) with a user namespace.
+    IdMapTree "mount_setattr(MOUNT_ATTR_IDMAP)",
+    /// readlinkat(2).
+    Readlinkat "readlinkat",
+    /// fsetxattr(2).
+    Fsetxattr "fsetxattr",
 }
 
 #[cfg(test)]

@@ -117,5 +117,5 @@ bits! {
     }
 }
 
-/// The field `cgroup` of [`Op::Spawn`] when the new process stays in the caller's cgroup.
+/// No file descriptor: where a field is a slot that need not be there.
 pub const NO_SLOT: Slot = Slot(u16::MAX);

@@ -149,4 +149,12 @@ pub mod nr {
     pub const SETNS: usize = 268;
     pub const SECCOMP: usize = 277;
     pub const STATX: usize = 291;
+    pub const GETDENTS64: usize = 61;
+    pub const READLINKAT: usize = 78;
+    pub const UTIMENSAT: usize = 88;
+    pub const FCHMOD: usize = 52;
+    pub const FLISTXATTR: usize = 13;
+    pub const FGETXATTR: usize = 10;
+    pub const FSETXATTR: usize = 7;
+    pub const SENDFILE: usize = 71;
 }

@@ -148,4 +148,12 @@ pub mod nr {
     pub const SETNS: usize = 308;
     pub const SECCOMP: usize = 317;
     pub const STATX: usize = 332;
+    pub const GETDENTS64: usize = 217;
+    pub const READLINKAT: usize = 267;
+    pub const UTIMENSAT: usize = 280;
+    pub const FCHMOD: usize = 91;
+    pub const FLISTXATTR: usize = 196;
+    pub const FGETXATTR: usize = 193;
+    pub const FSETXATTR: usize = 190;
+    pub const SENDFILE: usize = 40;
 }

@@ -66,8 +66,20 @@ pub fn raise_limit(resource: u32, hard: u64) -> Done {
 }
 
 /// Clones the tree at `path` into `slot`.
-pub fn open_tree(init: &mut Init, path: &CStr, recursive: bool, slot: Slot) -> Done {
-    let flags = sys::OPEN_TREE_CLONE | if recursive { sys::AT_RECURSIVE } else { 0 };
+pub fn open_tree(
+    init: &mut Init,
+    path: &CStr,
+    recursive: bool,
+    nofollow: bool,
+    slot: Slot,
+) -> Done {
+    let recursive = if recursive { sys::AT_RECURSIVE } else { 0 };
+    let nofollow = if nofollow {
+        sys::AT_SYMLINK_NOFOLLOW
+    } else {
+        0
+    };
+    let flags = sys::OPEN_TREE_CLONE | recursive | nofollow;
     let fd = sys::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
     put(init, slot, fd)
 }
@@ -133,7 +145,8 @@ pub fn spawn(init: &Init, namespaces: Namespaces, cgroup: Slot) -> Done {
     }
 }
 
-fn write_proc(path: &CStr, bytes: &[u8]) -> Done {
+/// Writes to a file of the caller's procfs.
+pub fn write_proc(path: &CStr, bytes: &[u8]) -> Done {
     let fd = sys::open(path, sys::O_WRONLY).at(Part::Open)?;
     let written = sys::write(fd, bytes).at(Part::Write);
     sys::close(fd);

@@ -5,16 +5,26 @@ use core::ffi::CStr;
 
 /// fork(2) with a pidfd: `None` in the new process, pid and pidfd in the old.
 pub fn fork() -> Result<Option<(i32, Fd)>, Errno> {
+    fork_into(0)
+}
+
+/// [`fork`] into new namespaces.
+pub fn fork_into(namespaces: u64) -> Result<Option<(i32, Fd)>, Errno> {
     const CLONE_PIDFD: u64 = 0x1000;
     const SIGCHLD: u64 = 17;
     let mut pidfd: Fd = 0;
     let mut arguments = [0u64; 11];
-    arguments[0] = CLONE_PIDFD;
+    arguments[0] = CLONE_PIDFD | namespaces;
     arguments[1] = (&raw mut pidfd) as u64;
     arguments[4] = SIGCHLD;
     let pid = match call!(435, arguments.as_ptr(), size_of_val(&arguments)) {
         // A filter may answer so to clone3(2), because it cannot look into its arguments or does not know it.
-        Err(ENOSYS | EPERM) => call!(nr::CLONE, CLONE_PIDFD | SIGCHLD, 0, &raw mut pidfd)?,
+        Err(ENOSYS | EPERM) => call!(
+            nr::CLONE,
+            CLONE_PIDFD | namespaces | SIGCHLD,
+            0,
+            &raw mut pidfd
+        )?,
         other => other?,
     };
     Ok((pid != 0).then_some((pid as i32, pidfd)))

@@ -65,7 +65,7 @@ fn verify(fd: Fd, node: Node) -> Done {
 }
 
 /// The kernel's huge encoding of a device number.
-fn makedev(major: u32, minor: u32) -> u64 {
+pub fn makedev(major: u32, minor: u32) -> u64 {
     let (major, minor) = (u64::from(major), u64::from(minor));
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12
 }

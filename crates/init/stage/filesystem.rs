@@ -1,11 +1,14 @@
 //! Steps that mount a new file system instance, by the fd-based calls only: fsopen, fsconfig, fsmount, move_mount.
 
-use crate::op::{MountAttr, Propagation};
+use crate::attributes::{READONLY, apply};
+use crate::copy_up;
+use crate::op::{MountAttr, NO_SLOT, Propagation, Slot};
 use crate::report::Part;
 use crate::root::{self, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Answer, Fd};
+use crate::sys_tree;
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -22,13 +25,19 @@ pub struct New {
     pub attributes: MountAttr,
 }
 
+/// What a new mount gets before it is attached.
+#[derive(Clone, Copy)]
+pub struct Extras {
+    /// A user namespace for its id map, or none.
+    pub id_map: Slot,
+    /// Whether it begins with a copy of what it covers.
+    pub copy_up: bool,
+    /// Propagation changes in order.
+    pub propagation: List<'static, Propagation>,
+}
+
 /// Mounts `new` at `target`.
-pub fn mount(
-    init: &mut Init,
-    target: &'static CStr,
-    new: New,
-    propagation: List<'static, Propagation>,
-) -> Done {
+pub fn mount(init: &mut Init, target: &'static CStr, new: New, extras: Extras) -> Done {
     // What is trusted later for what it is must not be put elsewhere by a link of the image's.
     let trusted = new.fstype == c"proc" || new.fstype == c"sysfs";
     let extra = if trusted { sys::RESOLVE_NO_SYMLINKS } else { 0 };
@@ -38,8 +47,16 @@ pub fn mount(
     } else {
         None
     };
-    let tree = create(&new, inherited.as_ref())?;
-    propagation
+    let tree = if extras.copy_up {
+        copied(point, &new, inherited.as_ref())?
+    } else {
+        create(&new, inherited.as_ref())?
+    };
+    if extras.id_map != NO_SLOT {
+        sys_tree::id_map(tree, init.fd(extras.id_map)?, false).at(Part::IdMapTree)?;
+    }
+    extras
+        .propagation
         .iter()
         .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
     sys::move_mount(tree, point).at(Part::MoveMount)?;
@@ -48,17 +65,30 @@ pub fn mount(
     Ok(())
 }
 
+/// A new instance with a copy of what is at `point`. It is written to before it becomes read-only.
+fn copied(point: Fd, new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
+    let writable = New {
+        attributes: MountAttr(new.attributes.0 & !READONLY),
+        ..*new
+    };
+    let tree = create(&writable, mode)?;
+    let owned = !new
+        .options
+        .iter()
+        .any(|(key, _)| key == c"uid" || key == c"gid");
+    copy_up::copy(point, tree, owned)?;
+    let readonly = MountAttr(new.attributes.0 & READONLY);
+    apply(tree, readonly, MountAttr(0), false)?;
+    Ok(tree)
+}
+
 /// A detached mount of a new instance.
 pub fn create(new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
     let context = sys::fsopen(new.fstype).at(Part::Fsopen)?;
     if !new.source.is_empty() {
         sys::fsconfig_string(context, c"source", new.source).at(Part::Fsconfig)?;
     }
-    for (index, (key, value)) in new.options.iter().enumerate() {
-        if let Err(errno) = parameter(context, key, value) {
-            return fail(Part::Fsconfig, errno, index as u64 + 1);
-        }
-    }
+    let label = parameters(context, new)?;
     if let Some(text) = mode {
         let text = CStr::from_bytes_until_nul(text).unwrap_or(c"755");
         sys::fsconfig_string(context, c"mode", text).at(Part::Fsconfig)?;
@@ -66,25 +96,86 @@ pub fn create(new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
     sys::fsconfig_create(context).at(Part::FsconfigCreate)?;
     let tree = sys::fsmount(context, new.attributes.0).at(Part::Fsmount)?;
     sys::close(context);
+    if let Some(label) = label {
+        set_label(tree, label)?;
+    }
     Ok(tree)
 }
 
-/// One parameter. The kernel takes no more than this many bytes of a value; the layers of an overlay can come one by one
-/// (Linux 6.8), as they have to where images have many.
+/// Sets all parameters but a label that this file system takes otherwise, which is the answer.
+fn parameters(context: Fd, new: &New) -> Done<Option<&'static CStr>> {
+    let mut label = None;
+    for (index, (key, value)) in new.options.iter().enumerate() {
+        if key == c"context" && new.fstype == c"mqueue" {
+            label = Some(value);
+        } else if let Err(errno) = parameter(context, key, value) {
+            return fail(Part::Fsconfig, errno, index as u64 + 1);
+        }
+    }
+    Ok(label)
+}
+
+/// Labels the root of a mount, for SELinux: mqueue takes no label as a parameter.
+fn set_label(tree: Fd, label: &CStr) -> Done {
+    let flags = sys::O_RDONLY | sys::O_DIRECTORY;
+    let root = sys::openat2(tree, c".", flags, sys::RESOLVE_BENEATH).at(Part::Openat2)?;
+    sys_tree::fsetxattr(root, c"security.selinux", label.to_bytes_with_nul())
+        .at(Part::Fsetxattr)?;
+    sys::close(root);
+    Ok(())
+}
+
+/// Changes the superblock of what is mounted.
+pub fn reconfigure(mounted: Fd, options: List<'static, (&'static CStr, &'static CStr)>) -> Done {
+    let context = sys_tree::fspick(mounted).at(Part::Fspick)?;
+    for (index, (key, value)) in options.iter().enumerate() {
+        if let Err(errno) = parameter(context, key, value) {
+            return fail(Part::Fsconfig, errno, index as u64 + 1);
+        }
+    }
+    sys_tree::fsconfig_reconfigure(context).at(Part::FsconfigReconfigure)?;
+    sys::close(context);
+    Ok(())
+}
+
+/// The kernel takes no more than this many bytes of a value.
+const LONGEST: usize = 255;
+
+/// One parameter. The layers of an overlay can come one by one (Linux 6.8), as they have to where images have many.
 fn parameter(context: Fd, key: &CStr, value: &CStr) -> Answer {
-    const LONGEST: usize = 255;
     if value.is_empty() {
         return sys::fsconfig_flag(context, key);
     }
-    if key != c"lowerdir" || value.count_bytes() <= LONGEST {
+    if value.count_bytes() <= LONGEST {
         return sys::fsconfig_string(context, key, value);
     }
+    if key != c"lowerdir" {
+        return long_path(context, key, value);
+    }
     let mut layer = Name::default();
+    let mut key = c"lowerdir+";
     for path in value.to_bytes().split(|byte| *byte == b':') {
+        // After a second colon come layers of data alone.
+        if path.is_empty() {
+            key = c"datadir+";
+            continue;
+        }
         layer.set(path).map_err(|why| why.errno)?;
-        sys::fsconfig_string(context, c"lowerdir+", layer.as_cstr())?;
+        if path.len() <= LONGEST {
+            sys::fsconfig_string(context, key, layer.as_cstr())?;
+        } else {
+            long_path(context, key, layer.as_cstr())?;
+        }
     }
     Ok(0)
+}
+
+/// The directory itself instead of its path (Linux 6.13).
+fn long_path(context: Fd, key: &CStr, path: &CStr) -> Answer {
+    let directory = sys::open(path, sys::O_PATH | sys::O_DIRECTORY)?;
+    let answer = sys_tree::fsconfig_fd(context, key, directory);
+    sys::close(directory);
+    answer
 }
 
 /// A tmpfs without a mode takes that of the directory that it covers, so that /tmp stays sticky.

@@ -58,7 +58,8 @@ fn attach(init: &mut Init, slot: Slot) -> Done {
 pub fn take(init: &mut Init, slots: List<'static, Slot>) -> Done {
     for slot in slots.iter() {
         let mut name = [0; 6];
-        let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE;
+        // The tree may be a symbolic link that is meant itself.
+        let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_SYMLINK_NOFOLLOW;
         let tree: Fd =
             sys::open_tree(sys::AT_FDCWD, number(slot, &mut name), flags).at(Part::OpenTree)?;
         caller::put(init, slot, tree)?;

@@ -8,14 +8,17 @@
 #![no_main]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod attributes;
 mod caller;
 mod child;
 mod console;
+mod copy_up;
 mod credentials;
 mod devices;
 mod diagnosis;
 mod filesystem;
 mod hook;
+mod id_map;
 mod label;
 mod locked;
 mod message;
@@ -27,6 +30,7 @@ mod socket;
 mod stat;
 mod step;
 mod sys;
+mod sys_tree;
 
 #[allow(dead_code)]
 #[path = "../src/finding.rs"]
@@ -101,8 +105,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
 
 /// Leaves nothing of the caller's: no fd but the socket and stdio, no signal setting; and lets nobody look in.
 fn prologue(channel: Fd) {
-    const PR_SET_DUMPABLE: u32 = 4;
-    let _ = sys::prctl(PR_SET_DUMPABLE, 0, 0);
+    let _ = sys::set_dumpable(false);
     sys::set_name(c"oci-init");
     let _ = sys::set_cloexec(channel);
     for fd in 0..3 {
@@ -166,7 +169,9 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
     match step.op {
         Op::OomScoreAdj { value } => caller::oom_score_adj(value),
         Op::Rlimit { resource, soft, hard } => caller::rlimit(init, resource, soft, hard),
-        Op::OpenTree { path, recursive, slot } => caller::open_tree(init, path, recursive, slot),
+        Op::OpenTree { path, recursive, nofollow, slot } => caller::open_tree(init, path, recursive, nofollow, slot),
+        Op::IdMapNamespace { uid_map, gid_map, slot } => id_map::namespace(init, uid_map, gid_map, slot),
+        Op::IdMapTree { slot, namespace, recursive } => id_map::tree(init, slot, namespace, recursive),
         Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),
         Op::LockTrees { path, slots } => locked::lock(init, path, slots),
         Op::TakeTrees { slots } => locked::take(init, slots),
@@ -187,15 +192,18 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::NetSocket { slot } => devices::net_socket(init, slot),
         Op::Propagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
         Op::AttachRoot { slot, path, propagation } => root::attach(init, slot, path, propagation),
-        Op::MountFs { target, fstype, source, options, attributes, propagation } => {
+        Op::MountFs { target, fstype, source, options, attributes, id_map, copy_up, propagation } => {
             let new = filesystem::New { fstype, source, options, attributes };
-            filesystem::mount(init, target, new, propagation)
+            filesystem::mount(init, target, new, filesystem::Extras { id_map, copy_up, propagation })
         }
-        Op::MountBind { target, slot, set, clear, set_recursive, clear_recursive, propagation } => {
+        Op::MountBind { target, slot, copy_symlink, nofollow, set, clear, set_recursive, clear_recursive, propagation } => {
             let changes = mounts::Changes { set, clear, set_recursive, clear_recursive, propagation };
-            mounts::bind(init, target, slot, changes)
+            let links = mounts::Links { copy: copy_symlink, nofollow };
+            mounts::bind(init, target, slot, links, changes)
         }
-        Op::Remount { target, set, clear, propagation } => mounts::remount(init, target, set, clear, propagation),
+        Op::Remount { target, options, set, clear, propagation } => {
+            mounts::remount(init, target, options, [set, clear], propagation)
+        }
         Op::Symlink { path, target, replace } => devices::symlink(init, path, target, replace),
         Op::Device { path, mode, major, minor, uid, gid } => {
             devices::node(init, path, devices::Node { mode: mode.0, major, minor, uid, gid })

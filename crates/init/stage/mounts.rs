@@ -3,10 +3,11 @@
 //! A mount gets its attributes while it is detached and is attached fd to fd, so there is no moment at which it is
 //! there without them and no second look-up that could lead elsewhere.
 
+use crate::attributes::{READONLY, apply};
 use crate::filesystem::{self, New};
 use crate::op::{MountAttr, Propagation, Slot};
 use crate::report::Part;
-use crate::root::{self, Make};
+use crate::root::{self, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
@@ -28,16 +29,32 @@ pub struct Changes {
     pub propagation: List<'static, Propagation>,
 }
 
+/// What a bind mount makes of symbolic links.
+#[derive(Clone, Copy)]
+pub struct Links {
+    /// Where the tree is one: makes such a link, and mounts nothing.
+    pub copy: bool,
+    /// Where the mount point is one: covers it.
+    pub nofollow: bool,
+}
+
 /// Attaches the tree of `slot` at `target`.
-pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Done {
+pub fn bind(init: &mut Init, target: &CStr, slot: Slot, links: Links, changes: Changes) -> Done {
     let tree = init.fd(slot)?;
-    let directory = stat::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR;
-    let make = if directory {
+    let kind = stat::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT;
+    if kind == sys::S_IFLNK && links.copy {
+        return copy_link(init, tree, target);
+    }
+    let make = if kind == sys::S_IFDIR {
         Make::Directory
     } else {
         Make::File
     };
-    let (point, _) = root::mount_point(init, target, make, 0)?;
+    let point = if links.nofollow {
+        root::mount_point_itself(init, target, make)?
+    } else {
+        root::mount_point(init, target, make, 0)?.0
+    };
     apply(tree, changes.set_recursive, changes.clear_recursive, true)?;
     apply(tree, changes.set, changes.clear, false)?;
     changes
@@ -50,15 +67,46 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, changes: Changes) -> Don
     Ok(())
 }
 
+/// Makes the link that `tree` is at `target`; one that is there must lead to the same. Where it leads is the container's to
+/// resolve.
+fn copy_link(init: &mut Init, tree: Fd, target: &CStr) -> Done {
+    let mut name = Name::default();
+    let parent = root::parent(init, target, &mut name)?;
+    let mut text = Name::default();
+    root::read_link(tree, c"", &mut text)?;
+    match sys::symlinkat(text.as_cstr(), parent, name.as_cstr()) {
+        Ok(_) => {}
+        Err(sys::EEXIST) => {
+            let mut found = Name::default();
+            let is_link = root::read_link(parent, name.as_cstr(), &mut found).is_ok();
+            if !is_link || !same(&found, &text) {
+                return fail(Part::WrongNode, sys::EEXIST, 0);
+            }
+        }
+        Err(errno) => return fail(Part::Symlinkat, errno, 0),
+    }
+    sys::close(parent);
+    sys::close(tree);
+    Ok(())
+}
+
+fn same(one: &Name, other: &Name) -> bool {
+    let bytes = other.as_cstr().to_bytes().iter();
+    one.as_cstr().to_bytes().iter().eq(bytes)
+}
+
 /// Changes what is mounted at `target` already.
 pub fn remount(
     init: &mut Init,
     target: &CStr,
-    set: MountAttr,
-    clear: MountAttr,
+    options: List<'static, (&'static CStr, &'static CStr)>,
+    [set, clear]: [MountAttr; 2],
     propagation: List<'static, Propagation>,
 ) -> Done {
     let mounted = root::open(init, target, sys::O_PATH)?;
+    if options.iter().next().is_some() {
+        filesystem::reconfigure(mounted, options)?;
+    }
     apply(mounted, set, clear, false)?;
     propagation
         .iter()
@@ -67,36 +115,11 @@ pub fn remount(
     Ok(())
 }
 
-fn apply(tree: Fd, set: MountAttr, clear: MountAttr, recursive: bool) -> Done {
-    const ATIME: u64 = 0x70;
-    if set.0 | clear.0 == 0 {
-        return Ok(());
-    }
-    // The kinds of access time exclude one another: setting one means clearing the group.
-    let clear = if (set.0 | clear.0) & ATIME != 0 {
-        clear.0 | ATIME
-    } else {
-        clear.0
-    };
-    match sys::mount_setattr(tree, recursive, set.0, clear, 0) {
-        // What the host has set is locked in a user namespace: it stays, and so the mount is stricter than asked for.
-        Err(sys::EPERM) if clear & !ATIME != 0 => {
-            let clear = if set.0 & ATIME != 0 { ATIME } else { 0 };
-            sys::mount_setattr(tree, recursive, set.0, clear, 0)
-        }
-        other => other,
-    }
-    .at(Part::MountSetattr)
-    .map(drop)
-}
-
 /// Makes the root mount itself read-only, not what is mounted below it.
 pub fn readonly_root(init: &mut Init) -> Done {
     let root = root::fd(init)?;
     apply(root, MountAttr(READONLY), MountAttr(0), false)
 }
-
-const READONLY: u64 = 1;
 
 /// Binds `path` on itself, read-only.
 pub fn readonly(init: &mut Init, path: &CStr) -> Done {

@@ -5,9 +5,12 @@
 
 use crate::op::{Propagation, Slot};
 use crate::report::Part;
+use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
+use crate::sys_tree;
 use core::ffi::CStr;
+use core::ops::Range;
 
 /// Attaches the root's tree. Over `/`, no path of the caller has to be reachable with the container's ids, and the caller's own
 /// root stays underneath until pivot; hooks expect it where the configuration says it is.
@@ -93,28 +96,100 @@ pub enum Make {
 
 /// The fd of a mount point; what is missing of its path is made. Answers also whether it was there.
 pub fn mount_point(init: &mut Init, path: &CStr, make: Make, extra: u64) -> Done<(Fd, bool)> {
-    match resolve(init, path, sys::O_PATH, extra)? {
-        Ok(fd) => Ok((fd, true)),
-        Err(sys::ENOENT) => create(init, path, make).map(|fd| (fd, false)),
-        Err(errno) => fail(Part::Openat2, errno, 0),
+    let found = match resolve(init, path, sys::O_PATH, extra)? {
+        Ok(fd) => (fd, true),
+        Err(sys::ENOENT) => {
+            let made = create(init, path, make)?;
+            if extra == 0 {
+                (made, false)
+            } else {
+                sys::close(made);
+                (
+                    resolve(init, path, sys::O_PATH, extra)?.at(Part::Openat2)?,
+                    false,
+                )
+            }
+        }
+        Err(errno) => return fail(Part::Openat2, errno, 0),
+    };
+    not_by_link_in_proc(init, path, found.0)?;
+    Ok(found)
+}
+
+/// The fd of a mount point that is not followed where it is a symbolic link.
+pub fn mount_point_itself(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
+    let found = match resolve(init, path, sys::O_PATH | sys::O_NOFOLLOW, 0)? {
+        Ok(fd) => fd,
+        Err(sys::ENOENT) => create(init, path, make)?,
+        Err(errno) => return fail(Part::Openat2, errno, 0),
+    };
+    not_by_link_in_proc(init, path, found)?;
+    Ok(found)
+}
+
+/// Files of procfs are covered only by who names them: a link of the image's must not lead a mount there (CVE-2019-16884).
+fn not_by_link_in_proc(init: &mut Init, path: &CStr, found: Fd) -> Done {
+    const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+    if stat::fstatfs_magic(found).at(Part::Stat)? != PROC_SUPER_MAGIC {
+        return Ok(());
+    }
+    match resolve(init, path, sys::O_PATH, sys::RESOLVE_NO_SYMLINKS)? {
+        Ok(fd) => {
+            sys::close(fd);
+            Ok(())
+        }
+        Err(errno) => fail(Part::WrongPlace, errno, 0),
     }
 }
 
+/// How many links to nowhere are gone along, as many as the kernel follows of others.
+const MAX_LINKS: u32 = 40;
+
+/// Makes what is missing of `path`. A link that leads to nothing yet is gone along, inside the root, and there it is made.
 fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
     if make == Make::Directory {
         return directories(init, path.to_bytes());
     }
-    let mut name = Name::default();
-    let parent = parent(init, path, &mut name)?;
-    match sys::mknodat(parent, name.as_cstr(), sys::S_IFREG | 0o644, 0) {
-        Ok(_) | Err(sys::EEXIST) => {}
-        Err(errno) => return fail(Part::Mknodat, errno, 0),
+    let mut path = Name::from(path.to_bytes())?;
+    for _ in 0..MAX_LINKS {
+        let mut name = Name::default();
+        let parent = parent(init, path.as_cstr(), &mut name)?;
+        match sys::mknodat(parent, name.as_cstr(), sys::S_IFREG | 0o644, 0) {
+            Ok(_) | Err(sys::EEXIST) => {}
+            Err(errno) => return fail(Part::Mknodat, errno, 0),
+        }
+        let flags = sys::O_PATH | sys::O_NOFOLLOW;
+        match openat2(parent, name.as_cstr(), flags, ONE_NAME) {
+            Ok(fd) if !is_link(fd)? => {
+                sys::close(parent);
+                return Ok(fd);
+            }
+            Ok(fd) => sys::close(fd),
+            Err(errno) => return fail(Part::Openat2, errno, 0),
+        }
+        let end = path.as_cstr().count_bytes();
+        let start = end - name.as_cstr().count_bytes();
+        path.follow(parent, start..end)?;
+        sys::close(parent);
+        if let Ok(fd) = resolve(init, path.as_cstr(), sys::O_PATH, 0)? {
+            return Ok(fd);
+        }
     }
-    let flags = sys::O_PATH | sys::O_NOFOLLOW;
-    let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
-    let file = openat2(parent, name.as_cstr(), flags, strict).at(Part::Openat2);
-    sys::close(parent);
-    file
+    fail(Part::Openat2, sys::ELOOP, 0)
+}
+
+/// Of a single name in an open directory.
+const ONE_NAME: u64 = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
+
+fn is_link(fd: Fd) -> Done<bool> {
+    Ok(stat::stat(fd, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFLNK)
+}
+
+/// Where a link leads by its own text.
+pub fn read_link(directory: Fd, name: &CStr, target: &mut Name) -> Done {
+    let mut text = [0; 4096];
+    let length = sys_tree::readlinkat(directory, name, &mut text).at(Part::Readlinkat)?;
+    target.set(&text[..length])
 }
 
 /// The directory that `path` is in, made if missing, and its last component.
@@ -135,58 +210,80 @@ pub fn parent(init: &mut Init, path: &CStr, name: &mut Name) -> Done<Fd> {
 /// The fd of a directory; each missing component is made, 0755, in a parent held by fd.
 fn directories(init: &mut Init, path: &[u8]) -> Done<Fd> {
     let flags = sys::O_PATH | sys::O_DIRECTORY;
-    let mut prefix = Name::default();
-    prefix.set(path)?;
-    if let Ok(fd) = resolve(init, prefix.as_cstr(), flags, 0)? {
-        return Ok(fd);
+    let mut path = Name::from(path)?;
+    for _ in 0..MAX_LINKS {
+        if let Ok(fd) = resolve(init, path.as_cstr(), flags, 0)? {
+            return Ok(fd);
+        }
+        if let Some(fd) = walk(init, &mut path)? {
+            return Ok(fd);
+        }
     }
+    fail(Part::Openat2, sys::ELOOP, 0)
+}
+
+/// Makes each directory of `path`; `None` when a link to nowhere was met, whose text is in its place in `path` now.
+fn walk(init: &mut Init, path: &mut Name) -> Done<Option<Fd>> {
+    let flags = sys::O_PATH | sys::O_DIRECTORY;
     let mut parent = fd(init)?;
+    let length = path.as_cstr().count_bytes();
     let mut start = 0;
-    while start < path.len() {
-        let end = path[start..]
+    while start < length {
+        let bytes = path.as_cstr().to_bytes();
+        let end = bytes[start..]
             .iter()
             .position(|byte| *byte == b'/')
-            .map_or(path.len(), |at| start + at);
-        let component = &path[start..end];
+            .map_or(length, |at| start + at);
+        let (from, component) = (start, &bytes[start..end]);
         start = end + 1;
         if matches!(component, b"" | b".") {
             continue;
         }
-        prefix.set(&path[..end])?;
+        let prefix = Name::from(&bytes[..end])?;
         let next = match resolve(init, prefix.as_cstr(), flags, 0)? {
-            Ok(fd) => fd,
+            Ok(fd) => Some(fd),
             Err(sys::ENOENT) if component != b".." => make_directory(parent, component)?,
             Err(errno) => return fail(Part::Openat2, errno, 0),
         };
+        if next.is_none() {
+            path.follow(parent, from..end)?;
+        }
         if parent != init.root {
             sys::close(parent);
         }
-        parent = next;
+        match next {
+            Some(next) => parent = next,
+            None => return Ok(None),
+        }
     }
     // The caller closes what it gets; the root stays.
     if parent == init.root {
-        sys::dup_from(parent, 3).at(Part::Dup)
+        sys::dup_from(parent, 3).at(Part::Dup).map(Some)
     } else {
-        Ok(parent)
+        Ok(Some(parent))
     }
 }
 
-fn make_directory(parent: Fd, component: &[u8]) -> Done<Fd> {
-    let mut name = Name::default();
-    name.set(component)?;
+/// `None` where the name is a link.
+fn make_directory(parent: Fd, component: &[u8]) -> Done<Option<Fd>> {
+    let name = Name::from(component)?;
     match sys::mkdirat(parent, name.as_cstr(), 0o755) {
-        // Another container on the same rootfs may have been faster; a dangling link is found out by opening.
+        // Another container on the same rootfs may have been faster.
         Ok(_) | Err(sys::EEXIST) => {}
         Err(errno) => return fail(Part::Mkdirat, errno, 0),
     }
-    let flags = sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW;
-    openat2(
+    let made = openat2(
         parent,
         name.as_cstr(),
-        flags,
-        sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS,
+        sys::O_PATH | sys::O_NOFOLLOW,
+        ONE_NAME,
     )
-    .at(Part::Openat2)
+    .at(Part::Openat2)?;
+    if is_link(made)? {
+        sys::close(made);
+        return Ok(None);
+    }
+    Ok(Some(made))
 }
 
 /// Changes to `path`, made if missing where that is wanted, and makes sure that it is inside.
@@ -218,6 +315,37 @@ impl Default for Name {
 }
 
 impl Name {
+    /// `bytes`.
+    pub fn from(bytes: &[u8]) -> Done<Name> {
+        let mut name = Name::default();
+        name.set(bytes)?;
+        Ok(name)
+    }
+
+    /// Puts the text of the link that a component of this path is, in `parent`, into its place.
+    fn follow(&mut self, parent: Fd, component: Range<usize>) -> Done {
+        let link = Name::from(&self.0[component.clone()])?;
+        let mut target = Name::default();
+        read_link(parent, link.as_cstr(), &mut target)?;
+        let target = target.as_cstr().to_bytes();
+        let rest = Name::from(&self.as_cstr().to_bytes()[component.end..])?;
+        let rest = rest.as_cstr().to_bytes();
+        // An absolute one begins at the root, any other one where the link is.
+        let start = if target.starts_with(b"/") {
+            0
+        } else {
+            component.start
+        };
+        let end = start + target.len() + rest.len();
+        let Some(place) = self.0.get_mut(start..end + 1) else {
+            return fail(Part::Openat2, sys::ENAMETOOLONG, end as u64);
+        };
+        place[..target.len()].copy_from_slice(target);
+        place[target.len()..][..rest.len()].copy_from_slice(rest);
+        place[target.len() + rest.len()] = 0;
+        Ok(())
+    }
+
     /// Takes over `bytes`.
     pub fn set(&mut self, bytes: &[u8]) -> Done {
         let Some(place) = self.0.get_mut(..bytes.len() + 1) else {

@@ -8,6 +8,9 @@ use core::ffi::CStr;
 pub struct Stat {
     pub mode: u32,
     pub uid: u32,
+    pub gid: u32,
+    /// Seconds and nanoseconds of the last access, then of the last change.
+    pub times: [u64; 4],
     pub major: u32,
     pub minor: u32,
     pub size: u64,
@@ -48,9 +51,18 @@ pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
     )?;
     // SAFETY: all zeroes is a valid Statx, and the kernel has filled it since.
     let found = unsafe { found.assume_init() };
+    // struct statx_timestamp: seconds, nanoseconds in half of what follows.
+    let nanoseconds = |at: usize| found.times[at] & 0xffff_ffff;
     Ok(Stat {
         mode: u32::from(found.mode),
         uid: found.uid,
+        gid: found.gid,
+        times: [
+            found.times[0],
+            nanoseconds(1),
+            found.times[6],
+            nanoseconds(7),
+        ],
         major: found.rdev_major,
         minor: found.rdev_minor,
         size: found.size,

@@ -29,6 +29,7 @@ pub const EAGAIN: Errno = Errno(11);
 pub const ENOEXEC: Errno = Errno(8);
 pub const EACCES: Errno = Errno(13);
 pub const EEXIST: Errno = Errno(17);
+pub const EXDEV: Errno = Errno(18);
 pub const ENODEV: Errno = Errno(19);
 pub const ENOTDIR: Errno = Errno(20);
 pub const EISDIR: Errno = Errno(21);
@@ -36,11 +37,14 @@ pub const EINVAL: Errno = Errno(22);
 pub const ENOSYS: Errno = Errno(38);
 pub const EPIPE: Errno = Errno(32);
 pub const ENAMETOOLONG: Errno = Errno(36);
+pub const ELOOP: Errno = Errno(40);
 pub const EPROTO: Errno = Errno(71);
+pub const EOPNOTSUPP: Errno = Errno(95);
 
 pub const AT_FDCWD: Fd = -100;
 pub const AT_EMPTY_PATH: u32 = 0x1000;
 pub const AT_RECURSIVE: u32 = 0x8000;
+pub const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 pub const AT_EACCESS: u32 = 0x200;
 pub const O_RDONLY: u64 = 0;
 pub const O_WRONLY: u64 = 1;
@@ -55,6 +59,7 @@ pub const S_IFDIR: u32 = 0o040_000;
 pub const S_IFCHR: u32 = 0o020_000;
 pub const S_IFBLK: u32 = 0o060_000;
 pub const S_IFREG: u32 = 0o100_000;
+pub const S_IFLNK: u32 = 0o120_000;
 
 /// The kernel's answer, told apart from an errno.
 pub fn answer(result: isize) -> Answer {
@@ -305,6 +310,12 @@ pub fn keyctl_join_session(name: &CStr) -> Answer {
 
 pub fn prctl(option: u32, argument: u64, second: u64) -> Answer {
     call!(nr::PRCTL, option, argument, second, 0, 0)
+}
+
+/// Whether others may look into the process's memory and files.
+pub fn set_dumpable(on: bool) -> Answer {
+    const PR_SET_DUMPABLE: u32 = 4;
+    prctl(PR_SET_DUMPABLE, u64::from(on), 0)
 }
 
 pub fn set_name(name: &CStr) {

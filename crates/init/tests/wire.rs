@@ -86,6 +86,8 @@ fn examples() -> Vec<Op<'static>> {
             source: c"",
             options: List::Items(&[(c"a", c""), (c"size", c"1k")]),
             attributes: MountAttr(0xf),
+            id_map: NO_SLOT,
+            copy_up: true,
             propagation: List::Items(&[Propagation(1 << 18)]),
         },
         Op::Ids {

@@ -137,6 +137,8 @@ pub(crate) enum LowerProblem {
     #[error("the plan would have more than {} steps", u16::MAX)]
     TooManySteps,
     #[error("{0}")]
+    IdMap(crate::id_map::NoMap),
+    #[error("{0}")]
     Seccomp(oci_runtime_seccomp::Error),
     #[error("{0}")]
     Cgroup(oci_runtime_cgroups::Error),

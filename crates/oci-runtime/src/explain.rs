@@ -28,7 +28,7 @@ pub(crate) fn explain(plan: &Plan, report: Report) -> Error {
 
 /// The parameter of fsconfig(2) that was refused.
 fn option(op: &Op<'_>, report: Report) -> Option<String> {
-    let Op::MountFs { options, .. } = op else {
+    let (Op::MountFs { options, .. } | Op::Remount { options, .. }) = op else {
         return None;
     };
     let index = usize::try_from(report.value).ok()?.checked_sub(1)?;
@@ -102,6 +102,9 @@ fn attempt(op: &Op<'_>) -> Option<String> {
             format!("mount {} on /{}", show(fstype), show(target))
         }
         Op::MountBind { target, .. } => format!("bind mount on /{}", show(target)),
+        Op::Remount { target, .. } => format!("remount /{}", show(target)),
+        Op::IdMapNamespace { .. } => "make a user namespace for the id maps of a mount".into(),
+        Op::IdMapTree { .. } => "map the ids of a mount".into(),
         Op::OpenTree { path, .. } => format!("take the mount source {}", show(path)),
         Op::Device {
             path, major, minor, ..
@@ -143,13 +146,27 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
         ("OomScoreAdj", Part::Write, Errno::EACCES) => {
             "lowering it needs CAP_SYS_RESOURCE, which the caller lacks"
         }
-        ("MountFs", Part::Openat2, Errno::ELOOP) => {
+        ("MountFs", Part::Openat2, Errno::ELOOP)
+            if ["mount proc ", "mount sysfs "]
+                .iter()
+                .any(|start| step.attempt.starts_with(start)) =>
+        {
             "proc and sysfs are mounted on an ordinary directory only, never through a symbolic link"
         }
         ("MountFs", Part::Fsconfig, Errno::EINVAL) => {
-            "the file system does not know the parameter or the value, ids may be unmapped, or it is over 255 bytes"
+            "the file system does not know the parameter or the value, or ids may be unmapped"
         }
         ("MountFs", Part::Fsopen, Errno::ENODEV) => "the kernel has no such type of file system",
+        (_, Part::IdMapTree, Errno::EINVAL) => {
+            "the file system cannot be idmapped, or the user namespace has no ids or is the file system's own"
+        }
+        (_, Part::IdMapTree, Errno::EPERM) => {
+            "it needs CAP_SYS_ADMIN over the file system and over the user namespace"
+        }
+        ("Remount", _, Errno::EINVAL) => {
+            "nothing is mounted at that path, or it does not know the parameter"
+        }
+        ("MountBind", Part::WrongNode, _) => "a symbolic link cannot be copied over something else",
         ("Mask" | "Device", Part::WrongNode, _) => "something else is at that path already",
         ("LsmLabel" | "Affinity" | "MemoryPolicy" | "Personality", part, errno) => {
             hint_of_execution(part, errno)

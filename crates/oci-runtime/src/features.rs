@@ -17,7 +17,7 @@ pub fn features() -> Value {
         "ociVersionMin": OLDEST_VERSION,
         "ociVersionMax": OCI_VERSION,
         "hooks": check::HOOK_KINDS,
-        "mountOptions": mount_options::names().filter(|name| !check::is_refused_option(name)).collect::<Vec<_>>(),
+        "mountOptions": mount_options::names().collect::<Vec<_>>(),
         "linux": {
             "namespaces": lower::namespace_names().collect::<Vec<_>>(),
             "capabilities": capabilities::names(),
@@ -30,7 +30,7 @@ pub fn features() -> Value {
                 "modes": memory_policy::MODES.iter().map(|mode| mode.name).collect::<Vec<_>>(),
                 "flags": memory_policy::FLAGS.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
             },
-            "mountExtensions": {"idmap": {"enabled": false}},
+            "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},
         },
         "annotations": {},
@@ -74,10 +74,15 @@ mod tests {
             return;
         };
         for option in mount_options::names() {
+            let kind = if option == "tmpcopyup" {
+                "tmpfs"
+            } else {
+                "bind"
+            };
             let json = format!(
                 r#"{{"ociVersion":"1.3.0","process":{{"args":["x"],"cwd":"/"}},"root":{{"path":"r"}},
-                "mounts":[{{"destination":"/d","type":"bind","source":"/s","options":["bind",{option:?}]}}],
-                "linux":{{"namespaces":[{{"type":"mount"}}]}}}}"#
+                "mounts":[{{"destination":"/d","type":{kind:?},"source":"/s","options":[{option:?}]}}],
+                "linux":{{"namespaces":[{{"type":"mount"}},{{"type":"user","path":"/u"}}]}}}}"#
             );
             let spec = spec::parse(json.as_bytes()).expect("it parses");
             let refused = check(&spec, &host)

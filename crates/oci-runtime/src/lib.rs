@@ -14,6 +14,7 @@ mod exec;
 mod explain;
 mod features;
 mod hooks;
+mod id_map;
 mod launch;
 mod list;
 mod lower;

@@ -2,6 +2,7 @@
 //! pointer's to tell.
 
 use super::sysctl_name::NameFault;
+use crate::id_map::NoMap;
 use crate::ranges::RangeFault;
 
 /// What is wrong with one value.
@@ -116,6 +117,18 @@ pub enum Fault {
     BindWithData(String),
     #[error("option {0:?} has no effect")]
     OptionWithoutEffect(String),
+    #[error("{0} is only for bind mounts")]
+    OnlyForBind(&'static str),
+    #[error("{0} is only for a new tmpfs")]
+    OnlyForTmpfs(&'static str),
+    #[error("{0} and {1} exclude one another")]
+    Exclusive(&'static str, &'static str),
+    #[error("{0} bytes are more than the kernel takes here (255)")]
+    ParameterTooLong(usize),
+    #[error("{0} cannot have its ids mapped")]
+    NotIdMapped(&'static str),
+    #[error("{0}")]
+    IdMap(NoMap),
 
     #[error("there is no namespace {0:?}")]
     UnknownNamespace(String),

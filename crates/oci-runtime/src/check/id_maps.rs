@@ -3,7 +3,7 @@
 
 use super::Fault;
 use super::problem::Problems;
-use crate::pointer::at;
+use crate::pointer::{Part, at};
 use crate::spec::{IdMapping, Spec};
 
 /// The most lines a map can have (UID_GID_MAP_MAX_EXTENTS).
@@ -23,7 +23,7 @@ pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
             Some(namespace) if namespace.path.is_empty() && map.is_empty() => {
                 problems.error(at!["linux", member], Fault::NamespaceWithoutMappings);
             }
-            _ => check_map(problems, member, map),
+            _ => check_map(problems, at!["linux", member], map),
         }
     }
     if namespace.is_some_and(|namespace| namespace.path.is_empty()) {
@@ -31,30 +31,43 @@ pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
     }
 }
 
-fn check_map(problems: &mut Problems, member: &str, map: &[IdMapping]) {
-    if map.len() > MAPPINGS_MAX {
-        return problems.error(at!["linux", member], Fault::TooManyMappings(map.len()));
+/// Checks the map that is a list at `place`.
+pub(super) fn check_map(problems: &mut Problems, place: &[Part<'_>], map: &[IdMapping]) {
+    for (index, member, fault) in faults(map) {
+        let mut place = place.to_vec();
+        place.extend(index.map(Part::from));
+        place.extend(member.map(Part::from));
+        problems.error(&place, fault);
     }
+}
+
+/// What is wrong with a map: with which range, and with which member of it, if it is not the whole.
+type Located = (Option<usize>, Option<&'static str>, Fault);
+
+pub(super) fn faults(map: &[IdMapping]) -> Vec<Located> {
+    if map.len() > MAPPINGS_MAX {
+        return vec![(None, None, Fault::TooManyMappings(map.len()))];
+    }
+    let mut found = Vec::new();
     for (index, mapping) in map.iter().enumerate() {
         let size = mapping.size;
         if size == 0 {
-            problems.error(at!["linux", member, index, "size"], Fault::EmptyMapping);
+            found.push((Some(index), Some("size"), Fault::EmptyMapping));
         }
         for first in [mapping.container_id, mapping.host_id] {
             if first.checked_add(size).is_none() || first == u32::MAX {
-                problems.error(
-                    at!["linux", member, index],
-                    Fault::MappingOverflow { first, size },
-                );
+                let fault = Fault::MappingOverflow { first, size };
+                found.push((Some(index), None, fault));
             }
         }
         if let Some(other) = map[..index]
             .iter()
             .position(|other| overlap(other, mapping))
         {
-            problems.error(at!["linux", member, index], Fault::MappingOverlap(other));
+            found.push((Some(index), None, Fault::MappingOverlap(other)));
         }
     }
+    found
 }
 
 fn overlap(one: &IdMapping, other: &IdMapping) -> bool {

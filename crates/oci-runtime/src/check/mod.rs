@@ -8,6 +8,7 @@ mod id_maps;
 mod intel_rdt;
 mod labels;
 mod memory_policy;
+mod mount_options;
 mod mounts;
 mod namespaces;
 mod net_devices;
@@ -29,7 +30,6 @@ pub use self::hooks::KINDS as HOOK_KINDS;
 use self::problem::Problems;
 pub use self::problem::{Problem, Severity};
 pub use self::sysctl_name::{NameFault, path as sysctl_path};
-pub(crate) use self::unsupported::is_refused_option;
 use crate::host::Host;
 use crate::pointer::at;
 use crate::spec::{Process, Spec};
@@ -45,6 +45,7 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     }
     paths::check(&mut problems, spec);
     mounts::check(&mut problems, &spec.mounts);
+    mount_options::check(&mut problems, spec, host);
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
     intel_rdt::check(&mut problems, spec, host);

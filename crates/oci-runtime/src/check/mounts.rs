@@ -11,9 +11,13 @@ pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
     for (index, mount) in mounts.iter().enumerate() {
         let options = mount_options::parse(&mount.options);
         destination(problems, index, &mount.destination);
-        over_proc(problems, index, mount, is_bind(mount, &options));
+        if !options.remount {
+            over_proc(problems, index, mount, is_bind(mount, &options));
+        }
         if is_bind(mount, &options) {
             check_bind(problems, index, mount, &options);
+        } else if options.remount {
+            // What is mounted there has a type.
         } else if mount.kind.is_empty() || mount.kind == "none" {
             problems.error(at!["mounts", index, "type"], Fault::MountWithoutType);
         }
@@ -25,7 +29,7 @@ pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
 }
 
 /// The type alone makes a bind mount too.
-fn is_bind(mount: &Mount<'_>, options: &MountOptions<'_>) -> bool {
+pub(super) fn is_bind(mount: &Mount<'_>, options: &MountOptions<'_>) -> bool {
     options.bind.is_some() || mount.kind == "bind"
 }
 
@@ -80,7 +84,7 @@ fn check_bind(
     mount: &Mount<'_>,
     options: &MountOptions<'_>,
 ) {
-    if mount.source.is_empty() {
+    if mount.source.is_empty() && !options.remount {
         problems.error(at!["mounts", index, "source"], Fault::BindWithoutSource);
     }
     for (key, _) in &options.data {
@@ -116,7 +120,7 @@ fn check_options(
 }
 
 /// Where an option stands in the list, told by its name.
-fn place_of(mount: &Mount<'_>, name: &str) -> usize {
+pub(super) fn place_of(mount: &Mount<'_>, name: &str) -> usize {
     let named = |option: &&str| option.split('=').next() == Some(name);
     let recursive = |option: &&str| option.strip_prefix('r') == Some(name);
     let mut options = mount.options.iter().map(|option| &**option);

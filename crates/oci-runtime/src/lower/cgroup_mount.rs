@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use oci_runtime_cgroups::{Hierarchy, Mode, Paths};
-use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
+use oci_runtime_init::op::{List, MountAttr, NO_SLOT, Op, Propagation, Slot};
 
 use super::host_side::open_tree;
 use super::text::{below_root, c};
@@ -120,6 +120,7 @@ pub(super) fn mount(
             origin.to_owned(),
             Op::Remount {
                 target: &target,
+                options: List::Items(&[]),
                 set,
                 clear,
                 propagation: List::Items(&[]),
@@ -147,6 +148,8 @@ fn tmpfs(plan: &mut Plan, origin: &str, destination: &str, attributes: MountAttr
             source: c"tmpfs",
             options: List::Items(&[(c"mode", c"755")]),
             attributes: MountAttr(attributes.0 & !libc::MOUNT_ATTR_RDONLY),
+            id_map: NO_SLOT,
+            copy_up: false,
             propagation: List::Items(&[]),
         },
     );
@@ -169,6 +172,8 @@ fn one(
             Op::MountBind {
                 target,
                 slot,
+                copy_symlink: false,
+                nofollow: false,
                 set: attributes,
                 clear: none,
                 set_recursive: none,
@@ -192,6 +197,8 @@ fn one(
             source: c"cgroup",
             options: List::Items(&options),
             attributes,
+            id_map: NO_SLOT,
+            copy_up: false,
             propagation: List::Items(&[]),
         },
     );

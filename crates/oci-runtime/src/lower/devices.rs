@@ -124,6 +124,8 @@ fn bind(plan: &mut Plan, node: &Node, path: &std::ffi::CStr, slot: Slot) {
         Op::MountBind {
             target: path,
             slot,
+            copy_symlink: false,
+            nofollow: false,
             set: MountAttr(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC),
             clear: none,
             set_recursive: none,
@@ -179,7 +181,10 @@ fn configured(index: usize, device: &Device<'_>) -> Node {
 
 /// A /dev that is bound from the host has its nodes, and must not be changed.
 fn has_own_dev(mounts: &[Mount<'_>]) -> bool {
-    let is_dev = |mount: &&Mount<'_>| mount.destination.trim_end_matches('/') == "/dev";
+    let is_dev = |mount: &&Mount<'_>| {
+        let remount = mount.options.iter().any(|option| &**option == "remount");
+        mount.destination.trim_end_matches('/') == "/dev" && !remount
+    };
     match mounts.iter().rev().find(is_dev) {
         Some(mount) => {
             let bind = mount

@@ -22,6 +22,17 @@ pub(super) fn open_tree(
     path: &Path,
     recursive: bool,
 ) -> Result<Slot> {
+    clone_tree(plan, origin, path, recursive, false)
+}
+
+/// [`open_tree`], with `nofollow` of a symbolic link itself where the path ends in one.
+pub(super) fn clone_tree(
+    plan: &mut Plan,
+    origin: &str,
+    path: &Path,
+    recursive: bool,
+    nofollow: bool,
+) -> Result<Slot> {
     let slot = later_slot(plan, origin)?;
     let path = c(origin, path.as_os_str().as_bytes())?;
     plan.outer(
@@ -29,6 +40,7 @@ pub(super) fn open_tree(
         Op::OpenTree {
             path: &path,
             recursive,
+            nofollow,
             slot,
         },
     );

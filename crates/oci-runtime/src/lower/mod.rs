@@ -7,11 +7,13 @@
 
 mod cgroup;
 mod cgroup_mount;
+mod closing;
 mod devices;
 mod exec;
 mod execution;
 mod hooks;
 mod host_side;
+mod id_map;
 mod limits;
 mod locked;
 mod mounts;
@@ -109,7 +111,16 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     resctrl::make(&mut plan, linux, host, request.id);
 
     process::outer(&mut plan, process);
-    let opened = open_on_host(&mut plan, spec, host, &namespaces, cgroup, request.bundle)?;
+    let maps = id_map::IdMaps::new(namespaces.joined_user(&slots.namespaces));
+    let opened = open_on_host(
+        &mut plan,
+        spec,
+        host,
+        &namespaces,
+        cgroup,
+        request.bundle,
+        maps,
+    )?;
     namespaces::time(&mut plan, linux, &namespaces)?;
     let locked = locked::lock(&mut plan, &namespaces, request.state)?;
     namespaces::join(&mut plan, &namespaces, &slots.namespaces);
@@ -130,13 +141,14 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     let place_of_root = hooks::place_of_root(spec, &rootfs)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
+    closing::parents(&mut plan, spec)?;
     devices::make(&mut plan, spec, opened.devices)?;
-    mounts::close_dev(&mut plan, spec)?;
+    closing::dev(&mut plan, spec)?;
     hooks::create(&mut plan, spec, request.id, request.bundle)?;
     plan.inner("", Op::Pivot {});
-    propagation::finish_root(&mut plan, linux);
     slots.streams.lower(&mut plan, process, true);
     finish_system(&mut plan, spec, opened.null)?;
+    propagation::finish_root(&mut plan, linux);
 
     execution::lower(&mut plan, process, linux, host)?;
     process::place(&mut plan, process, true)?;
@@ -243,11 +255,12 @@ fn open_on_host(
     namespaces: &Namespaces,
     cgroup: &Paths,
     bundle: &Path,
+    maps: id_map::IdMaps,
 ) -> Result<Opened> {
     Ok(Opened {
         cgroup: cgroup::open(plan, cgroup)?,
         null: devices::null_source(plan, &spec.linux)?,
-        mounts: mounts::sources(plan, spec, cgroup, host, namespaces, bundle)?,
+        mounts: mounts::sources(plan, spec, cgroup, host, namespaces, bundle, maps)?,
         devices: devices::sources(plan, spec, namespaces)?,
     })
 }

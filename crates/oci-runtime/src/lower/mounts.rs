@@ -8,21 +8,24 @@ use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
 
 use super::cgroup_mount;
-use super::host_side::open_tree;
+use super::host_side::clone_tree;
+use super::id_map::{self, IdMaps};
 use super::namespaces::{self, Namespaces};
 use super::propagation::{MS_REC, bind_propagation};
 use super::text::{below_root, c};
 use crate::error::Result;
 use crate::host::Host;
-use crate::mount_options::{self, MountOptions};
+use crate::mount_options::{self, ATIME, Extras, MountOptions};
 use crate::plan::Plan;
 use crate::pointer::pointer;
 use crate::spec::{Mount, Spec};
 
 /// What a mount needs from the host's side.
 pub(super) enum Prepared {
-    /// A new instance of a file system needs nothing.
-    New,
+    /// A new instance of a file system needs nothing but a user namespace, where its ids are mapped.
+    New(Slot),
+    /// What is mounted already.
+    Remount,
     /// A bind mount's tree.
     Bind(Slot),
     /// The cgroup file systems.
@@ -38,30 +41,41 @@ pub(super) fn sources(
     host: &Host,
     namespaces: &Namespaces,
     bundle: &Path,
+    mut maps: IdMaps,
 ) -> Result<Vec<Prepared>> {
+    let own_view = namespaces.all() & namespaces::CGROUP != 0;
     let prepare = |(index, mount): (usize, &Mount<'_>)| {
         let options = mount_options::parse(&mount.options);
-        if let Some(recursive) = bind(mount, &options) {
-            let origin = pointer(&["mounts".into(), index.into(), "source".into()]);
-            let source = source_path(mount, bundle);
-            return open_tree(plan, &origin, &source, recursive).map(Prepared::Bind);
+        if options.remount {
+            return Ok(Prepared::Remount);
         }
-        if is_cgroup(mount) {
-            let own_view = namespaces.all() & namespaces::CGROUP != 0;
+        if is_cgroup(mount) && bind(mount, &options).is_none() {
             return cgroup_mount::sources(plan, index, cgroup, host, own_view)
                 .map(Prepared::Cgroup);
         }
-        Ok(Prepared::New)
+        let origin = pointer(&["mounts".into(), index.into()]);
+        let namespace = id_map::namespace(plan, &mut maps, &origin, spec, mount, &options)?;
+        let Some(recursive) = bind(mount, &options) else {
+            return Ok(Prepared::New(namespace));
+        };
+        let nofollow = options
+            .extras
+            .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
+        let place = pointer(&["mounts".into(), index.into(), "source".into()]);
+        let source = source_path(mount, bundle);
+        let slot = clone_tree(plan, &place, &source, recursive, nofollow)?;
+        id_map::map_tree(plan, &origin, slot, namespace, &options);
+        Ok(Prepared::Bind(slot))
     };
     spec.mounts.iter().enumerate().map(prepare).collect()
 }
 
 /// Whether a mount is a bind mount, and then whether a recursive one.
-fn bind(mount: &Mount<'_>, options: &MountOptions<'_>) -> Option<bool> {
+pub(super) fn bind(mount: &Mount<'_>, options: &MountOptions<'_>) -> Option<bool> {
     options.bind.or((mount.kind == "bind").then_some(false))
 }
 
-fn is_cgroup(mount: &Mount<'_>) -> bool {
+pub(super) fn is_cgroup(mount: &Mount<'_>) -> bool {
     mount.kind == "cgroup" || mount.kind == "cgroup2"
 }
 
@@ -93,16 +107,25 @@ pub(super) fn mount(
                     host,
                 )?;
             }
-            Prepared::New => {
-                let held_open = is_parent(spec, index) && options.attr_set & READONLY != 0;
-                new_instance(plan, origin, &target, mount, &options, held_open)?;
+            Prepared::Remount => {
+                remount(plan, origin, &target, mount, &options)?;
+            }
+            Prepared::New(id_map) => {
+                let new = New {
+                    mount,
+                    options: &options,
+                    id_map: *id_map,
+                    held_open: is_parent(spec, index) && options.attr_set & READONLY != 0,
+                    label: &spec.linux.mount_label,
+                };
+                new_instance(plan, origin, &target, &new)?;
             }
         }
     }
-    close_parents(plan, spec)
+    Ok(())
 }
 
-const READONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+pub(super) const READONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 
 fn attach_bind(
     plan: &mut Plan,
@@ -113,14 +136,22 @@ fn attach_bind(
     spec: &Spec<'_>,
 ) {
     let mut propagation = propagation(options);
-    if propagation.is_empty() {
-        propagation.extend(bind_propagation(&spec.linux));
+    // First the whole tree is cut off from the caller's, whatever a part of it is to become; not twice.
+    if let Some(first) = bind_propagation(&spec.linux)
+        && !propagation.first().is_some_and(|asked| {
+            *asked == first
+                || CUTS_OFF.contains(&Propagation(asked.0 & !MS_REC)) && asked.0 & MS_REC != 0
+        })
+    {
+        propagation.insert(0, first);
     }
     plan.inner(
         origin,
         Op::MountBind {
             target,
             slot,
+            copy_symlink: options.extras.contains(Extras::COPY_SYMLINK),
+            nofollow: options.extras.contains(Extras::DEST_NOFOLLOW),
             set: MountAttr(options.attr_set),
             clear: MountAttr(options.attr_clr),
             set_recursive: MountAttr(options.recursive_attr_set),
@@ -130,6 +161,12 @@ fn attach_bind(
     );
 }
 
+/// What leaves nothing of a propagation that was there before.
+const CUTS_OFF: [Propagation; 2] = [
+    Propagation(libc::MS_PRIVATE),
+    Propagation(libc::MS_UNBINDABLE),
+];
+
 fn propagation(options: &MountOptions<'_>) -> Vec<Propagation> {
     let flags = |asked: &mount_options::Propagation| {
         Propagation(asked.flag | if asked.recursive { MS_REC } else { 0 })
@@ -137,33 +174,33 @@ fn propagation(options: &MountOptions<'_>) -> Vec<Propagation> {
     options.propagation.iter().map(flags).collect()
 }
 
-fn new_instance(
-    plan: &mut Plan,
-    origin: String,
-    target: &CStr,
-    mount: &Mount<'_>,
-    options: &MountOptions<'_>,
+/// What makes a new instance of a file system.
+struct New<'n> {
+    mount: &'n Mount<'n>,
+    options: &'n MountOptions<'n>,
+    id_map: Slot,
+    /// Whether it has to stay writable for what is mounted inside of it later.
     held_open: bool,
-) -> Result<()> {
+    /// `linux.mountLabel`
+    label: &'n str,
+}
+
+fn new_instance(plan: &mut Plan, origin: String, target: &CStr, new: &New<'_>) -> Result<()> {
+    let (mount, options) = (new.mount, new.options);
     let mut set = attributes(options);
-    let mut parameters: Vec<(CString, CString)> = Vec::new();
-    for flag in options
-        .sb_flags
-        .iter()
-        .filter(|flag| !(held_open && **flag == "ro"))
-    {
-        parameters.push((c(&origin, *flag)?, c(&origin, "")?));
-    }
-    for (key, value) in &options.data {
-        parameters.push((c(&origin, *key)?, c(&origin, value.unwrap_or(""))?));
-    }
-    if held_open {
+    if new.held_open {
         set.0 &= !READONLY;
     }
-    let parameters: Vec<(&CStr, &CStr)> = parameters
-        .iter()
-        .map(|(key, value)| (key.as_c_str(), value.as_c_str()))
-        .collect();
+    let copy_up = options.extras.contains(Extras::TMPCOPYUP);
+    let flags = options.sb_flags.iter();
+    let mut parameters = flags
+        .filter(|flag| !(**flag == "ro" && (new.held_open || copy_up)))
+        .map(|flag| Ok((c(&origin, *flag)?, c(&origin, "")?)))
+        .collect::<Result<Vec<_>>>()?;
+    data(&origin, options, &mut parameters)?;
+    if !new.label.is_empty() && !UNLABELED.contains(&&*mount.kind) {
+        parameters.push((c(&origin, "context")?, c(&origin, new.label)?));
+    }
     let fstype = c(&origin, &*mount.kind)?;
     let source = if mount.source.is_empty() {
         &mount.kind
@@ -178,11 +215,35 @@ fn new_instance(
             target,
             fstype: &fstype,
             source: &source,
-            options: List::Items(&parameters),
+            options: List::Items(&borrowed(&parameters)),
             attributes: set,
+            id_map: new.id_map,
+            copy_up,
             propagation: List::Items(&propagation),
         },
     );
+    Ok(())
+}
+
+/// File systems whose files have labels of their own.
+const UNLABELED: &[&str] = &["proc", "sysfs"];
+
+/// A key and its value.
+type Parameter = (CString, CString);
+
+/// What a step takes of parameters.
+fn borrowed(parameters: &[Parameter]) -> Vec<(&CStr, &CStr)> {
+    parameters
+        .iter()
+        .map(|(key, value)| (key.as_c_str(), value.as_c_str()))
+        .collect()
+}
+
+/// Appends what belongs to the file system.
+fn data(origin: &str, options: &MountOptions<'_>, parameters: &mut Vec<Parameter>) -> Result<()> {
+    for (key, value) in &options.data {
+        parameters.push((c(origin, *key)?, c(origin, value.unwrap_or(""))?));
+    }
     Ok(())
 }
 
@@ -191,8 +252,67 @@ fn attributes(options: &MountOptions<'_>) -> MountAttr {
     MountAttr(options.attr_set | options.recursive_attr_set)
 }
 
+/// A mount with `remount`. As with mount(2) the flags that are given replace those that were there, but access times stay as they
+/// are where none is given; without `bind` the superblock changes as well.
+fn remount(
+    plan: &mut Plan,
+    origin: String,
+    target: &CStr,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+) -> Result<()> {
+    let set = options.attr_set | options.recursive_attr_set;
+    let given = set | options.attr_clr | options.recursive_attr_clr;
+    let times = given & (ATIME | libc::MOUNT_ATTR_NODIRATIME) != 0;
+    let replaced = if times {
+        FLAGS | libc::MOUNT_ATTR_NODIRATIME
+    } else {
+        FLAGS
+    };
+    let clear = (options.attr_clr & ATIME) | replaced & !set;
+    let mut parameters = Vec::new();
+    if bind(mount, options).is_none() {
+        for (on, off) in SUPERBLOCK {
+            let flag = if options.sb_flags.contains(on) {
+                on
+            } else {
+                off
+            };
+            parameters.push((c(&origin, *flag)?, c(&origin, "")?));
+        }
+        data(&origin, options, &mut parameters)?;
+    }
+    let propagation = propagation(options);
+    plan.inner(
+        origin,
+        Op::Remount {
+            target,
+            options: List::Items(&borrowed(&parameters)),
+            set: MountAttr(set),
+            clear: MountAttr(clear),
+            propagation: List::Items(&propagation),
+        },
+    );
+    Ok(())
+}
+
+/// Attributes that remounting replaces.
+const FLAGS: u64 = libc::MOUNT_ATTR_RDONLY
+    | libc::MOUNT_ATTR_NOSUID
+    | libc::MOUNT_ATTR_NODEV
+    | libc::MOUNT_ATTR_NOEXEC
+    | libc::MOUNT_ATTR_NOSYMFOLLOW;
+
+/// Flags of the superblock that remounting replaces, and their opposites.
+const SUPERBLOCK: &[(&str, &str)] = &[
+    ("ro", "rw"),
+    ("sync", "async"),
+    ("lazytime", "nolazytime"),
+    ("mand", "nomand"),
+];
+
 /// Whether a later mount, or a device, is to have its place inside of mount `index`.
-fn is_parent(spec: &Spec<'_>, index: usize) -> bool {
+pub(super) fn is_parent(spec: &Spec<'_>, index: usize) -> bool {
     let place = normal(&spec.mounts[index].destination);
     let inside = |path: &str| {
         normal(path)
@@ -206,43 +326,10 @@ fn is_parent(spec: &Spec<'_>, index: usize) -> bool {
         || spec.linux.devices.iter().any(|device| inside(&device.path))
 }
 
-fn normal(path: &str) -> Cow<'_, str> {
+pub(super) fn normal(path: &str) -> Cow<'_, str> {
     let parts: Vec<&str> = path
         .split('/')
         .filter(|part| !part.is_empty() && *part != ".")
         .collect();
     Cow::Owned(format!("/{}", parts.join("/")))
-}
-
-/// What had to stay writable for mounts inside of it becomes read-only. /dev waits for its devices: [`super::devices`]
-/// come after this, so it is done by [`close_dev`].
-fn close_parents(plan: &mut Plan, spec: &Spec<'_>) -> Result<()> {
-    close(plan, spec, |place| place != "/dev")
-}
-
-/// Makes a /dev that was asked for as read-only so, once its devices are made.
-pub(super) fn close_dev(plan: &mut Plan, spec: &Spec<'_>) -> Result<()> {
-    close(plan, spec, |place| place == "/dev")
-}
-
-fn close(plan: &mut Plan, spec: &Spec<'_>, which: impl Fn(&str) -> bool) -> Result<()> {
-    for (index, mount) in spec.mounts.iter().enumerate() {
-        let options = mount_options::parse(&mount.options);
-        let new = bind(mount, &options).is_none() && !is_cgroup(mount);
-        let due = new && options.attr_set & READONLY != 0 && is_parent(spec, index);
-        if due && which(&normal(&mount.destination)) {
-            let origin = pointer(&["mounts".into(), index.into(), "options".into()]);
-            let target = below_root(&origin, &mount.destination)?;
-            plan.inner(
-                origin,
-                Op::Remount {
-                    target: &target,
-                    set: MountAttr(READONLY),
-                    clear: MountAttr(0),
-                    propagation: List::Items(&[]),
-                },
-            );
-        }
-    }
-    Ok(())
 }

@@ -116,6 +116,13 @@ impl Namespaces {
         joined.kind == CGROUP && !self.other_user()
     }
 
+    /// The slot of the user namespace to join, out of the answer of [`Namespaces::slots`].
+    pub(super) fn joined_user(&self, slots: &[Slot]) -> Option<Slot> {
+        let mut joined = self.joined.iter().zip(slots);
+        let user = joined.find(|(joined, _)| joined.kind == USER)?;
+        Some(*user.1)
+    }
+
     /// A slot for each namespace to join.
     pub(super) fn slots(&self, plan: &mut Plan) -> Vec<Slot> {
         let open = |joined: &Joined| {
@@ -181,7 +188,7 @@ pub(super) fn become_root(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Names
 }
 
 /// Lines of uid_map and gid_map (user_namespaces(7)).
-fn lines(mappings: &[IdMapping]) -> String {
+pub(super) fn lines(mappings: &[IdMapping]) -> String {
     let mut text = String::new();
     for mapping in mappings {
         let _ = writeln!(

@@ -44,7 +44,8 @@ pub(super) fn attach_root(plan: &mut Plan, linux: &Linux<'_>, slot: Slot, place:
     );
 }
 
-/// The step that gives the root what the configuration asks for, now that the host's is out of reach.
+/// The step that gives the root what the configuration asks for, once the host's is out of reach and nothing more is to be bound: what
+/// is unbindable cannot be.
 pub(super) fn finish_root(plan: &mut Plan, linux: &Linux<'_>) {
     if let Some(asked) = mount_options::propagation(&linux.rootfs_propagation) {
         let flags = Propagation(asked.flag | if asked.recursive { MS_REC } else { 0 });

@@ -84,3 +84,62 @@ fn proc_is_proc() {
         ),
     ]);
 }
+
+#[test]
+fn options_that_only_some_mounts_can_have() {
+    let at = |value: Value| [("/mounts/-", value)];
+    let bind =
+        |options: Value| at(json!({"destination": "/d", "source": "/s", "options": options}));
+    let long = format!("lowerdir=/{}:/b", "a".repeat(255));
+    let many = format!("lowerdir={}", ["/layer"; 60].join(":"));
+    let overlay =
+        |option: &str| at(json!({"destination": "/d", "type": "overlay", "options": [option]}));
+    assert_all(&[
+        (&bind(json!(["bind", "remount", "ro"])), &[]),
+        (
+            &at(json!({"destination": "/proc", "options": ["remount"]})),
+            &[],
+        ),
+        (&bind(json!(["bind", "copy-symlink"])), &[]),
+        (
+            &bind(json!([
+                "bind",
+                "dest-nofollow",
+                "src-nofollow",
+                "copy-symlink"
+            ])),
+            &[
+                "E /mounts/7/options/2: copy-symlink and src-nofollow exclude one another",
+                "E /mounts/7/options/1: copy-symlink and dest-nofollow exclude one another",
+            ],
+        ),
+        (
+            &bind(json!(["bind", "tmpcopyup"])),
+            &["E /mounts/7/options/1: tmpcopyup is only for a new tmpfs"],
+        ),
+        (
+            &bind(json!(["bind", "ridmap=uids=0-1-1;gids=x"])),
+            &[
+                "E /mounts/7/options/1: \"uids=0-1-1;gids=x\" is not of the form idmap=uids=0-1000-10#10-2000-5;gids=0-100-10",
+            ],
+        ),
+        // The kernel of these tests is older than what takes layers one by one.
+        (
+            &overlay(&many),
+            &["E /mounts/7/options/0: 419 bytes are more than the kernel takes here (255)"],
+        ),
+    ]);
+    let newer = |kernel: (u32, u32), option: &str| {
+        let host = crate::host::Host {
+            kernel,
+            ..super::host()
+        };
+        super::problems_on(&host, &super::example(&overlay(option)))
+    };
+    assert_eq!(newer((6, 8), &many), [""; 0]);
+    assert_eq!(
+        newer((6, 8), &long),
+        ["E /mounts/7/options/0: 256 bytes are more than the kernel takes here (255)"]
+    );
+    assert_eq!(newer((6, 13), &long), [""; 0]);
+}

@@ -14,9 +14,6 @@ fn what_is_not_carried_out_is_refused_at_its_place() {
         .collect();
     let expected = [
         "/linux/mountLabel",
-        "/mounts/0/uidMappings",
-        "/mounts/0/gidMappings",
-        "/mounts/0/options/1",
     ];
     assert_eq!(refused, expected);
 }
@@ -39,21 +36,7 @@ fn empty_values_ask_for_nothing() {
                 "/linux/seccomp",
                 json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": ""}),
             ),
-            ("/mounts/0/uidMappings", json!([])),
         ],
         &[],
-    )]);
-}
-
-#[test]
-fn unsupported_options() {
-    let options = json!(["mode=1", "tmpcopyup", "idmap=uids=0-0-1", "remount"]);
-    assert_all(&[(
-        &[("/mounts/1/options", options)],
-        &[
-            "E /mounts/1/options/1: is not carried out by this version",
-            "E /mounts/1/options/2: is not carried out by this version",
-            "E /mounts/1/options/3: is not carried out by this version",
-        ],
     )]);
 }

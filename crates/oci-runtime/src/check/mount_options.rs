@@ -1,0 +1,136 @@
+//! Checks of what mounts ask for beyond mounting: options that only some kinds of mount can have, id maps, and values that are too
+//! long for fsconfig(2).
+
+use super::Fault;
+use super::id_maps::{check_map, faults};
+use super::mounts::{is_bind, place_of};
+use super::problem::Problems;
+use crate::host::Host;
+use crate::id_map::{self, IdMap};
+use crate::mount_options::{self, Extras, MountOptions};
+use crate::pointer::at;
+use crate::spec::{Linux, Mount, Spec};
+
+pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>, host: &Host) {
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let options = mount_options::parse(&mount.options);
+        extras(problems, index, mount, &options);
+        id_map(problems, index, mount, &options, &spec.linux);
+        if !is_bind(mount, &options) {
+            lengths(problems, index, mount, &options, host);
+        }
+    }
+}
+
+fn extras(problems: &mut Problems, index: usize, mount: &Mount<'_>, options: &MountOptions<'_>) {
+    let option = |problems: &mut Problems, name: &str, fault: Fault| {
+        let place = place_of(mount, name);
+        problems.error(at!["mounts", index, "options", place], fault);
+    };
+    let bind = is_bind(mount, options) && !options.remount;
+    for (name, extra) in EXTRAS {
+        if !options.extras.contains(*extra) {
+            continue;
+        }
+        if *extra == Extras::TMPCOPYUP {
+            if bind || options.remount || mount.kind != "tmpfs" {
+                option(problems, name, Fault::OnlyForTmpfs(name));
+            }
+        } else if !bind {
+            option(problems, name, Fault::OnlyForBind(name));
+        } else if *extra != Extras::COPY_SYMLINK && options.extras.contains(Extras::COPY_SYMLINK) {
+            option(problems, name, Fault::Exclusive("copy-symlink", name));
+        }
+    }
+    if options.remount && (options.recursive_attr_set | options.recursive_attr_clr) != 0 {
+        let fault = Fault::Exclusive("remount", "options of a whole tree");
+        option(problems, "remount", fault);
+    }
+}
+
+/// Options that are not the kernel's.
+const EXTRAS: &[(&str, Extras)] = &[
+    ("tmpcopyup", Extras::TMPCOPYUP),
+    ("copy-symlink", Extras::COPY_SYMLINK),
+    ("src-nofollow", Extras::SRC_NOFOLLOW),
+    ("dest-nofollow", Extras::DEST_NOFOLLOW),
+];
+
+fn id_map(
+    problems: &mut Problems,
+    index: usize,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+    linux: &Linux<'_>,
+) {
+    for (member, map) in [
+        ("uidMappings", &mount.uid_mappings),
+        ("gidMappings", &mount.gid_mappings),
+    ] {
+        check_map(problems, at!["mounts", index, member], map);
+    }
+    let option = ["idmap", "ridmap"].map(|name| place_of(mount, name));
+    let option = option.into_iter().max().unwrap_or_default();
+    let of_option = options.idmap.is_some() && mount.uid_mappings.is_empty();
+    match id_map::of(mount, options, linux) {
+        Err(("options", why)) => {
+            problems.error(at!["mounts", index, "options", option], Fault::IdMap(why));
+        }
+        Err((member, why)) => problems.error(at!["mounts", index, member], Fault::IdMap(why)),
+        Ok(Some(IdMap::Maps(uids, gids))) if of_option => {
+            for (_, _, fault) in faults(&uids).into_iter().chain(faults(&gids)) {
+                problems.error(at!["mounts", index, "options", option], fault);
+            }
+        }
+        Ok(_) => {}
+    }
+    let asked = options.idmap.is_some() || !mount.uid_mappings.is_empty();
+    let refused = match &*mount.kind {
+        _ if options.remount => Some("what is mounted already"),
+        "cgroup" | "cgroup2" if !is_bind(mount, options) => Some("a cgroup mount"),
+        _ => None,
+    };
+    if let Some(what) = refused.filter(|_| asked) {
+        problems.error(at!["mounts", index], Fault::NotIdMapped(what));
+    }
+}
+
+/// The most bytes of a parameter's name or value in fsconfig(2).
+const LONGEST: usize = 255;
+
+/// Parameters of overlay that are paths: layers can be given one by one since Linux 6.8, and any of them as an open directory
+/// instead of as a path since Linux 6.13.
+const OVERLAY: &[&str] = &["lowerdir", "upperdir", "workdir"];
+
+fn lengths(
+    problems: &mut Problems,
+    index: usize,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+    host: &Host,
+) {
+    let (source, kind) = (mount.source.len(), &*mount.kind);
+    if source > LONGEST && !options.remount && !kind.starts_with("cgroup") {
+        problems.error(
+            at!["mounts", index, "source"],
+            Fault::ParameterTooLong(source),
+        );
+    }
+    for (key, value) in &options.data {
+        let value = value.unwrap_or_default();
+        let longest = if kind == "overlay" && OVERLAY.contains(key) && host.kernel >= (6, 13) {
+            0
+        } else if kind == "overlay" && *key == "lowerdir" && host.kernel >= (6, 8) {
+            value.split(':').map(str::len).max().unwrap_or_default()
+        } else {
+            value.len()
+        };
+        let longest = longest.max(key.len());
+        if longest > LONGEST {
+            problems.error(
+                at!["mounts", index, "options", place_of(mount, key)],
+                Fault::ParameterTooLong(longest),
+            );
+        }
+    }
+}
