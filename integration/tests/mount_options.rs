@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use oci_runtime_integration::bundle::push;
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::host::{self, Mount};
-use oci_runtime_integration::runtime::{Finished, only_ocirun, spawn};
+use oci_runtime_integration::runtime::{Finished, only_ocirun, read, spawn};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Options that are asked for, the mount's that are expected, and what its superblock has (or, after `!`, has not).
@@ -296,9 +297,12 @@ fn propagation_of_bind_mounts_reaches_the_whole_tree() {
             }
         });
         let top = source.display();
+        let holder = case.path("holder");
+        // Somebody has to stay in that namespace: a group of peers that are all gone has no slaves.
         let line = format!(
             "mount -t tmpfs top {top} && mkdir {top}/below && mount -t tmpfs below {top}/below && \
-             mount --make-rshared {top} && exec \"$@\""
+             mount --make-rshared {top} && {{ sleep 7200 > /dev/null 2>&1 & echo $! > {}; exec \"$@\"; }}",
+            holder.display()
         );
         let pid_file = case.path("pid").display().to_string();
         wrapped(&case, &line, &["create", "--pid-file", &pid_file, &case.id]).ok();
@@ -314,6 +318,9 @@ fn propagation_of_bind_mounts_reaches_the_whole_tree() {
                 assert_eq!(kinds, *expected, "{options:?} {shared_root}: {mount:?}");
             }
         }
+        let holder = read(holder).parse().expect("a pid");
+        host::signal(holder, Signal::KILL);
+        host::reap(holder);
     }
 }
 
