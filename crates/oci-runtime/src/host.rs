@@ -151,6 +151,9 @@ impl Host {
         if let Some(process) = &spec.process {
             self.look_at_process(process, spec.linux.namespace("user").is_some());
         }
+        if !spec.linux.mount_label.is_empty() {
+            self.modules = SecurityModules::read();
+        }
         if spec.linux.intel_rdt.is_some() {
             self.resctrl = resctrl();
         }

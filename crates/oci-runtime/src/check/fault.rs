@@ -18,8 +18,6 @@ pub enum Fault {
     Nul,
     #[error("{0:?} is not an absolute path")]
     RelativePath(String),
-    #[error("is not carried out by this version")]
-    Unsupported,
 
     #[error("{0:?} is not a version of the form 1.2.3")]
     NotAVersion(String),

@@ -22,7 +22,6 @@ mod sysctl;
 mod sysctl_name;
 #[cfg(test)]
 mod tests;
-mod unsupported;
 mod version;
 
 pub use self::fault::Fault;
@@ -55,7 +54,6 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
     memory_policy::check(&mut problems, &spec.linux);
     hooks::check(&mut problems, spec);
     seccomp::check(&mut problems, spec);
-    unsupported::check(&mut problems, spec);
     problems.list
 }
 

@@ -12,6 +12,7 @@ use crate::pointer::at;
 use crate::spec::{Linux, Mount, Spec};
 
 pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>, host: &Host) {
+    label(problems, &spec.linux, host);
     for (index, mount) in spec.mounts.iter().enumerate() {
         let options = mount_options::parse(&mount.options);
         extras(problems, index, mount, &options);
@@ -46,6 +47,21 @@ fn extras(problems: &mut Problems, index: usize, mount: &Mount<'_>, options: &Mo
         let fault = Fault::Exclusive("remount", "options of a whole tree");
         option(problems, "remount", fault);
     }
+}
+
+/// The label of new file systems is a parameter of theirs.
+fn label(problems: &mut Problems, linux: &Linux<'_>, host: &Host) {
+    let (place, label) = (at!["linux", "mountLabel"], &linux.mount_label);
+    if label.is_empty() {
+        return;
+    }
+    if !host.modules.selinux {
+        problems.error(place, Fault::ModuleOff("SELinux"));
+    }
+    if label.len() > LONGEST {
+        problems.error(place, Fault::ParameterTooLong(label.len()));
+    }
+    problems.no_nul(place, label);
 }
 
 /// Options that are not the kernel's.

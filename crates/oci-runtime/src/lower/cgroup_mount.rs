@@ -75,6 +75,7 @@ pub(super) fn mount(
     attributes: MountAttr,
     prepared: &Prepared,
     host: &Host,
+    label: &str,
 ) -> Result<()> {
     let hierarchies = &host.cgroups.hierarchies;
     if host.cgroups.mode == Mode::V2 {
@@ -93,7 +94,7 @@ pub(super) fn mount(
                 )
             });
     }
-    tmpfs(plan, origin, destination, attributes)?;
+    tmpfs(plan, origin, destination, attributes, label)?;
     for (index, hierarchy) in hierarchies.iter().enumerate() {
         let Some(name) = hierarchy
             .mount_point
@@ -138,15 +139,26 @@ fn slot(prepared: &Prepared, index: usize) -> Option<Slot> {
 }
 
 /// The directory of directories; it becomes read-only when they are in it.
-fn tmpfs(plan: &mut Plan, origin: &str, destination: &str, attributes: MountAttr) -> Result<()> {
+fn tmpfs(
+    plan: &mut Plan,
+    origin: &str,
+    destination: &str,
+    attributes: MountAttr,
+    label: &str,
+) -> Result<()> {
     let target = below_root(origin, destination)?;
+    let label = c(origin, label)?;
+    let mut options = vec![(c"mode", c"755")];
+    if !label.is_empty() {
+        options.push((c"context", &label));
+    }
     plan.inner(
         origin.to_owned(),
         Op::MountFs {
             target: &target,
             fstype: c"tmpfs",
             source: c"tmpfs",
-            options: List::Items(&[(c"mode", c"755")]),
+            options: List::Items(&options),
             attributes: MountAttr(attributes.0 & !libc::MOUNT_ATTR_RDONLY),
             id_map: NO_SLOT,
             copy_up: false,

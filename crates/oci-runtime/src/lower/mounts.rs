@@ -105,6 +105,7 @@ pub(super) fn mount(
                     attributes(&options),
                     prepared,
                     host,
+                    &spec.linux.mount_label,
                 )?;
             }
             Prepared::Remount => {

@@ -1,5 +1,6 @@
 //! Each case is the example of a configuration with a few changes, and the problems they make.
 
+mod empty;
 mod execution;
 mod hooks;
 mod id_maps;
@@ -11,7 +12,6 @@ mod paths;
 mod process;
 mod seccomp;
 mod sysctl;
-mod unsupported;
 mod version;
 
 use oci_runtime_cgroups::{Layout, Mode};

@@ -143,3 +143,27 @@ fn options_that_only_some_mounts_can_have() {
     );
     assert_eq!(newer((6, 13), &long), [""; 0]);
 }
+
+#[test]
+fn labels_of_new_file_systems() {
+    let label = |text: &str| [("/linux/mountLabel", json!(text))];
+    assert_all(&[
+        (&label(""), &[]),
+        (
+            &label("u:r:t:s0"),
+            &["E /linux/mountLabel: SELinux is not enabled on this machine"],
+        ),
+    ]);
+    let mut host = super::host();
+    host.modules.selinux = true;
+    let problems = |text: &str| super::problems_on(&host, &super::example(&label(text)));
+    assert_eq!(problems("u:r:t:s0:c1,c2"), [""; 0]);
+    assert_eq!(
+        problems(&"x".repeat(256)),
+        ["E /linux/mountLabel: 256 bytes are more than the kernel takes here (255)"]
+    );
+    assert_eq!(
+        problems("a\0b"),
+        ["E /linux/mountLabel: contains a NUL byte"]
+    );
+}
