@@ -224,6 +224,55 @@ fn an_error_names_the_place() {
     assert_eq!((error.pointer.as_str(), error.line), ("/hostname", 1));
 }
 
+/// Derived code would take a list of members, in the order of the source text, for any object.
+#[test]
+fn a_list_is_not_an_object() {
+    let places = [
+        "",
+        "/process",
+        "/process/user",
+        "/process/consoleSize",
+        "/process/capabilities",
+        "/process/rlimits/0",
+        "/process/scheduler",
+        "/process/ioPriority",
+        "/process/execCPUAffinity",
+        "/root",
+        "/mounts/0",
+        "/mounts/0/uidMappings/0",
+        "/hooks",
+        "/hooks/prestart/0",
+        "/linux",
+        "/linux/namespaces/0",
+        "/linux/devices/0",
+        "/linux/uidMappings/0",
+        "/linux/timeOffsets/boottime",
+        "/linux/resources",
+        "/linux/resources/memory",
+        "/linux/resources/devices/0",
+        "/linux/seccomp",
+        "/linux/seccomp/syscalls/0",
+        "/linux/personality",
+        "/linux/memoryPolicy",
+        "/linux/intelRdt",
+    ];
+    let everything = include_str!("fixtures/everything.json");
+    parse(everything.as_bytes()).unwrap();
+    for place in places {
+        let mut changed = value(everything);
+        *changed
+            .pointer_mut(place)
+            .unwrap_or_else(|| panic!("{place}")) = serde_json::json!([]);
+        let text = changed.to_string();
+        let error = parse(text.as_bytes()).unwrap_err();
+        assert_eq!(error.pointer, place, "{error}");
+        assert!(
+            error.message.starts_with("invalid type: sequence"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn deeply_nested_input_is_an_error() {
     let json = format!("{{\"x\": {}", "[".repeat(100_000));
