@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::runtime::{binary, spawn};
+use crate::runtime::{binary, read, spawn, tool};
 
 /// Something that users do with an engine.
 #[derive(Debug)]
@@ -27,10 +27,17 @@ pub struct Observed {
     pub text: String,
 }
 
-/// Runs a script with the variables of an engine.
-pub fn observe(row: &Row, variables: &[(&str, String)], directory: &Path) -> Observed {
-    let mut command = Command::new("sh");
-    command.args(["-c", row.script]).current_dir(directory);
+/// Runs a script with the variables of an engine; `words` stand before the shell, to have it start elsewhere.
+pub fn observe(
+    row: &Row,
+    words: &[String],
+    variables: &[(&str, String)],
+    directory: &Path,
+) -> Observed {
+    let shell = ["sh", "-c", row.script].map(str::to_owned);
+    let all = [words, &shell].concat();
+    let mut command = Command::new(&all[0]);
+    command.args(&all[1..]).current_dir(directory);
     command.envs(variables.iter().map(|(name, value)| (*name, value)));
     let finished = spawn(command, directory, Stdio::null()).wait();
     let text = format!(
@@ -40,6 +47,53 @@ pub fn observe(row: &Row, variables: &[(&str, String)], directory: &Path) -> Obs
     Observed {
         text: normal(&text),
     }
+}
+
+/// Requires that both runtimes led to the same, and that it was a success.
+///
+/// # Panics
+/// With every row that differs.
+pub fn assert_same(rows: &[Row], theirs: &[Observed], ours: &[Observed]) {
+    let mut differences = String::new();
+    for ((row, theirs), ours) in rows.iter().zip(theirs).zip(ours) {
+        if theirs != ours || !ours.text.contains(row.shows) {
+            let (theirs, ours) = (&theirs.text, &ours.text);
+            differences += &format!("== {}\n-- runc\n{theirs}-- here\n{ours}", row.what);
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+/// Keeps the table of an engine in docs/engines.md. With UPDATE_DOCS=1 it is written, with the versions that `versions` (lines
+/// for sh) print; else it must be what is there.
+///
+/// # Panics
+/// When the document has another one.
+pub fn document(engine: &str, versions: &[&str], rows: &[&[Row]]) {
+    let (begin, end) = (
+        format!("<!-- {engine}: begin -->\n"),
+        format!("<!-- {engine}: end -->"),
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/engines.md");
+    let text = read(&path);
+    let (before, rest) = text.split_once(&begin).expect("where the table begins");
+    let (written, after) = rest.split_once(&end).expect("where it ends");
+    let table = table(rows);
+    if std::env::var_os("UPDATE_DOCS").is_none() {
+        assert!(
+            written.ends_with(&table),
+            "docs/engines.md is stale: UPDATE_DOCS=1 writes it"
+        );
+        return;
+    }
+    let versions: Vec<_> = versions
+        .iter()
+        .map(|line| tool("sh", &["-c", line]).trim().to_owned())
+        .collect();
+    let versions = format!("Last written with {}.\n\n", versions.join("; "));
+    let after = after.trim_end();
+    let text = format!("{before}{begin}{versions}{table}{end}{after}\n");
+    std::fs::write(&path, text).expect("written");
 }
 
 /// The form in which both runtimes' outputs are compared.
@@ -104,7 +158,7 @@ pub fn as_runc(directory: &Path) -> PathBuf {
 }
 
 /// The rows as a table, for the documentation.
-pub fn table(rows: &[&[Row]]) -> String {
+fn table(rows: &[&[Row]]) -> String {
     let mut text = String::from("| what | shown by |\n|---|---|\n");
     for row in rows.iter().flat_map(|rows| rows.iter()) {
         let script: Vec<_> = row.script.split_whitespace().collect();

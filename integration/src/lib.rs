@@ -20,6 +20,7 @@ pub mod containerd;
 pub mod docker;
 pub mod engine;
 pub mod host;
+pub mod podman;
 pub mod residue;
 pub mod rootfs;
 pub mod runtime;

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::docker::{self, Docker};
-use oci_runtime_integration::engine::{Row, as_runc, observe, table};
-use oci_runtime_integration::runtime::{binary, only_ocirun, read, tool};
+use oci_runtime_integration::engine::{Observed, Row, as_runc, assert_same, document, observe};
+use oci_runtime_integration::runtime::{binary, only_ocirun};
 
 const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
     Row {
@@ -378,21 +378,15 @@ fn compare(case: &Case, rows: &[Row], flags: &[&str]) {
             ours.join().expect("our part"),
         )
     });
-    let mut differences = String::new();
-    for ((row, theirs), ours) in rows.iter().zip(theirs).zip(ours) {
-        if theirs != ours || !ours.contains(row.shows) {
-            differences += &format!("== {}\n-- runc\n{theirs}-- here\n{ours}", row.what);
-        }
-    }
-    assert!(differences.is_empty(), "{differences}");
+    assert_same(rows, &theirs, &ours);
 }
 
-fn observe_all(docker: &Docker, rows: &[Row], directory: &Path) -> Vec<String> {
+fn observe_all(docker: &Docker, rows: &[Row], directory: &Path) -> Vec<Observed> {
     docker.import_image();
     let scripts = directory.join("scripts");
     fs::create_dir(&scripts).expect("a directory");
     let variables = docker.variables();
-    let one = |row| observe(row, &variables, &scripts).text;
+    let one = |row| observe(row, &[], &variables, &scripts);
     rows.iter().map(one).collect()
 }
 
@@ -423,33 +417,12 @@ fn docker_remaps_ids_as_with_runc() {
     compare(&case, REMAPPED, &["--userns-remap=nobody:nogroup"]);
 }
 
-/// docs/engines.md has the rows that are compared here; UPDATE_DOCS=1 writes them there.
 #[test]
 fn the_documentation_has_the_table() {
-    const BEGIN: &str = "<!-- docker: begin -->\n";
-    const END: &str = "<!-- docker: end -->";
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/engines.md");
-    let text = read(&path);
-    let (before, rest) = text.split_once(BEGIN).expect("where the table begins");
-    let (written, after) = rest.split_once(END).expect("where it ends");
-    let table = table(&[RUN, LIFE, REMAPPED]);
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let versions = [
-            "dockerd --version",
-            "runc --version | head -1",
-            "containerd --version",
-        ];
-        let versions = versions.map(|line| tool("sh", &["-c", line]).trim().to_owned());
-        let versions = format!("Last written with {}.\n\n", versions.join("; "));
-        fs::write(
-            &path,
-            format!("{before}{BEGIN}{versions}{table}{END}{after}\n"),
-        )
-        .expect("written");
-        return;
-    }
-    assert!(
-        written.ends_with(&table),
-        "docs/engines.md is stale: UPDATE_DOCS=1 writes it"
-    );
+    let versions = [
+        "dockerd --version",
+        "runc --version | head -1",
+        "containerd --version",
+    ];
+    document("docker", &versions, &[RUN, LIFE, REMAPPED]);
 }

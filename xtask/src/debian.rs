@@ -62,6 +62,18 @@ pub const TEST: &[Package] = &[
         why: "drives several of its containers",
     },
     Package {
+        name: "podman",
+        why: "one more engine above us",
+    },
+    Package {
+        name: "buildah",
+        why: "builds with us",
+    },
+    Package {
+        name: "catatonit",
+        why: "the first process of podman's pods",
+    },
+    Package {
         name: "umoci",
         why: "makes OCI images",
     },
