@@ -192,7 +192,7 @@ fn a_refused_limit_names_file_value_and_pointer_and_changes_nothing() {
         .failed(
             1,
             &[
-                "write \"1\"",
+                "write",
                 "cpu.",
                 "(linux.resources/cpu/period)",
                 "EINVAL",

@@ -50,24 +50,23 @@ pub fn is_frozen(paths: &Paths) -> Result<bool> {
 /// The processes are dying, not necessarily gone, when this returns; [`crate::remove`] waits for them. A cgroup that is
 /// gone is fine.
 pub fn kill_all(paths: &Paths) -> Result<()> {
-    if let Some(dir) = paths.unified() {
-        match write_text(&dir.join("cgroup.kill"), "1") {
-            Err(e) if !is_gone(&e) => return Err(e),
-            _ => {}
-        }
-    }
-    if paths.is_v2_only() {
+    let killed = match paths.unified() {
+        Some(dir) => write_text(&dir.join("cgroup.kill"), "1").is_ok(),
+        None => false,
+    };
+    if paths.is_v2_only() && killed {
         return Ok(());
     }
-    let v1 = paths.0.iter().find(|(key, _)| *key == "freezer");
-    match v1.or(paths.0.iter().find(|(key, _)| !key.is_empty())) {
-        Some((_, dir)) => kill_v1(paths, dir),
+    // Whatever stands in the way of cgroup.kill, such as a threaded cgroup, does not stand in the way of signals.
+    let v1 = paths.dir("freezer").or(paths.dirs().first().copied());
+    match v1 {
+        Some(dir) => kill_in_rounds(paths, dir),
         None => Ok(()),
     }
 }
 
 /// Kills in rounds: a round sees every process that existed when all stood still, so the second finds none that is new.
-fn kill_v1(paths: &Paths, dir: &Path) -> Result<()> {
+fn kill_in_rounds(paths: &Paths, dir: &Path) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut killed: Vec<i32> = Vec::new();
     loop {

@@ -16,7 +16,8 @@
 //! # The life of a cgroup
 //!
 //! [`create`] the directories, [`apply()`] the limits, [`attach`] the process (or start it there: [`open_v2_dir`]). Then
-//! [`freeze`], [`thaw`], [`processes()`] and [`kill_all`] as needed; at last [`remove`]. When a step between `create` and
+//! [`freeze`], [`thaw`], [`processes()`], [`kill_all`], [`stats()`] and an [`OomWatch`] as needed; [`update`] for limits that
+//! change, lowered by [`writes_for_update`] from what is [`Present`]; at last [`remove`]. When a step between `create` and
 //! the first process fails, [`Created::undo`] takes back exactly what was made.
 //!
 //! ```no_run
@@ -68,10 +69,12 @@ mod files;
 mod freezer;
 mod layout;
 mod limits;
+mod oom;
 mod paths;
 mod place;
 mod processes;
 mod resources;
+mod stats;
 pub mod systemd;
 mod tree;
 mod undo;
@@ -88,8 +91,10 @@ pub use layout::{Hierarchy, Layout, Mode};
 pub use limits::present::Present;
 pub use limits::write::{Check, Limits, OnRefusal, Origin, Warning, Write};
 pub use limits::{DEFAULT_DEVICES, io_weight, weight_from_shares, writes, writes_for_update};
+pub use oom::{OomWatch, oom_kills};
 pub use paths::{Paths, resolve};
 pub use place::paths_of;
 pub use processes::processes;
 pub use resources::*;
+pub use stats::*;
 pub use tree::{Created, attach, create, open_v2_dir, remove};

@@ -33,6 +33,56 @@ impl Paths {
         self.0.len() == 1 && self.0.contains_key("")
     }
 
+    /// The directories below the container's own that `asked` names, each as `PATH` for every hierarchy or, on v1, as
+    /// `CONTROLLER[,CONTROLLER...]:PATH` for those of the controllers; where nothing is named, the container's own. Paths are
+    /// relative to the container's, also with a slash before them, and never lead out of it. Pure: whether they exist is not asked.
+    pub fn below(&self, asked: &[impl AsRef<str>]) -> Result<Paths> {
+        let mut below = self.clone();
+        let mut named: Vec<&Path> = Vec::new();
+        for text in asked.iter().map(AsRef::as_ref) {
+            let refuse = |reason| Error::Path {
+                value: text.to_owned(),
+                reason,
+            };
+            let Some((controllers, path)) = text.split_once(':') else {
+                if asked.len() != 1 {
+                    return Err(refuse(
+                        "without a controller before it, it can only be the only one",
+                    ));
+                }
+                return Ok(Paths(self.each_below(&parts(text)?)));
+            };
+            let inner = parts(path)
+                .map_err(|_| refuse("it contains a component . or .., or a NUL byte"))?;
+            for controller in controllers.split(',') {
+                let dir = self.v1_dir(controller).ok_or_else(|| {
+                    refuse("it names a controller without a v1 hierarchy of its own here")
+                })?;
+                if named.contains(&dir) {
+                    return Err(refuse("its hierarchy is named already"));
+                }
+                named.push(dir);
+                let same = self.0.iter().filter(|(_, other)| *other == dir);
+                below
+                    .0
+                    .extend(same.map(|(key, dir)| (key.clone(), dir.join(&inner))));
+            }
+        }
+        Ok(below)
+    }
+
+    fn each_below(&self, inner: &Path) -> BTreeMap<String, PathBuf> {
+        let each = self.0.iter();
+        each.map(|(key, dir)| (key.clone(), dir.join(inner)))
+            .collect()
+    }
+
+    /// By the name of a controller, or of a hierarchy without one (`name=systemd`, also without the `name=`).
+    fn v1_dir(&self, name: &str) -> Option<&Path> {
+        let named = || self.dir(&format!("name={name}"));
+        self.dir(name).filter(|_| !name.is_empty()).or_else(named)
+    }
+
     /// Every directory once, in the order of the controllers' names.
     pub fn dirs(&self) -> Vec<&Path> {
         let mut dirs: Vec<&Path> = Vec::with_capacity(self.0.len());
@@ -69,8 +119,18 @@ pub fn resolve(layout: &Layout, cgroups_path: Option<&str>, id: &str) -> Result<
     Ok(Paths(paths))
 }
 
-/// The components of `asked` without a leading slash.
+/// The components of `asked` without a leading slash; there is at least one.
 fn inner_path(asked: &str) -> Result<PathBuf> {
+    match parts(asked)? {
+        inner if inner.as_os_str().is_empty() => Err(Error::Path {
+            value: asked.to_owned(),
+            reason: "it names the root of the hierarchy",
+        }),
+        inner => Ok(inner),
+    }
+}
+
+fn parts(asked: &str) -> Result<PathBuf> {
     let refuse = |reason| Error::Path {
         value: asked.to_owned(),
         reason,
@@ -84,9 +144,6 @@ fn inner_path(asked: &str) -> Result<PathBuf> {
             Some(Component::Normal(name)) => inner.push(name),
             _ => return Err(refuse("it contains a component . or ..")),
         }
-    }
-    if inner.as_os_str().is_empty() {
-        return Err(refuse("it names the root of the hierarchy"));
     }
     Ok(inner)
 }

@@ -172,3 +172,46 @@ fn this_host_has_a_layout() {
         Err(e) => assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}"),
     }
 }
+
+#[test]
+fn cgroups_below_a_container_are_named_by_path_or_by_controller() {
+    let own = format!("{V1_OWN}0::/\n");
+    let layout = Layout::parse(&format!("{V1}{UNIFIED}"), &own, "").expect("layout");
+    let paths = resolve(&layout, Some("/x"), "id").expect("paths");
+    assert_eq!(paths.below(&[] as &[&str]).as_ref(), Ok(&paths));
+    assert_eq!(paths.below(&["/"]).as_ref(), Ok(&paths));
+    let all = paths.below(&["/a//b/"]).expect("all");
+    assert_eq!(dir(&all, "memory"), "/sys/fs/cgroup/memory/x/a/b");
+    assert_eq!(dir(&all, ""), "/sys/fs/cgroup/unified/x/a/b");
+    let some = paths
+        .below(&["memory:a", "cpu:b", "systemd:c"])
+        .expect("some");
+    assert_eq!(dir(&some, "memory"), "/sys/fs/cgroup/memory/x/a");
+    // It shares its hierarchy with cpu.
+    assert_eq!(dir(&some, "cpuacct"), "/sys/fs/cgroup/cpu,cpuacct/x/b");
+    assert_eq!(dir(&some, "name=systemd"), "/sys/fs/cgroup/systemd/x/c");
+    assert_eq!(dir(&some, ""), "/sys/fs/cgroup/unified/x");
+    for bad in [
+        &[".."][..],
+        &["a/.."],
+        &["/../y"],
+        &["memory:../y"],
+        &["a\0b"],
+        &["pids:a"],
+        &[":a"],
+        &["memory,:a"],
+        &["a", "memory:b"],
+        &["memory:a", "memory:b"],
+        &["cpu:a", "cpuacct:b"],
+    ] {
+        let error = paths.below(bad).expect_err(&bad.join(" "));
+        assert_eq!(error.kind(), ErrorKind::Config, "{bad:?}");
+    }
+    let v2 = Layout::parse(V2, "0::/\n", "cpu").expect("layout");
+    let paths = resolve(&v2, Some("/x"), "id").expect("paths");
+    assert_eq!(
+        dir(&paths.below(&["a"]).expect("a"), ""),
+        "/sys/fs/cgroup/x/a"
+    );
+    assert!(paths.below(&["cpu:a"]).is_err());
+}

@@ -49,6 +49,7 @@ fn start(
     let arguments = &call.arguments;
     let preserved = call.preserved_fds()?;
     let pidfd = pidfd_socket(arguments)?;
+    let cgroup = arguments.strings("cgroup")?;
     let options = Exec {
         stdio: own_stdio(),
         console: console.socket(),
@@ -56,6 +57,7 @@ fn start(
         keyring: true,
         pid_file: arguments.text("pid-file").map(Path::new),
         ignore_paused: arguments.switch("ignore-paused"),
+        cgroup: &cgroup,
         trace: call.debug,
     };
     let id = arguments.id();

@@ -153,9 +153,11 @@ pub(crate) const EXEC: &[Flag] = &[
     switch("no-new-privs", "", "let execve(2) grant no privileges"),
     value("cap", "c", "CAP", "one more capability (may be repeated)"),
     PRESERVE_FDS,
-    role(
-        Role::NotYet,
-        value("cgroup", "", "PATH", "cgroup below the container's"),
+    value(
+        "cgroup",
+        "",
+        "[CONTROLLER,...:]PATH",
+        "cgroup below the container's (may be repeated on v1)",
     ),
     switch("ignore-paused", "", "join a paused container all the same"),
     SECCOMP_RECORD,
@@ -185,6 +187,17 @@ pub(crate) const LIST: &[Flag] = &[FORMAT, switch("quiet", "q", "ids only")];
 
 /// Of the verb.
 pub(crate) const PS: &[Flag] = &[FORMAT];
+
+/// Of the verb.
+pub(crate) const EVENTS: &[Flag] = &[
+    value(
+        "interval",
+        "",
+        "TIME",
+        "time between statistics, like 1m30s; 5s without it",
+    ),
+    switch("stats", "", "print statistics once, and that is all"),
+];
 
 /// Of the verb.
 pub(crate) const UPDATE: &[Flag] = &[

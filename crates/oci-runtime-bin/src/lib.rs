@@ -10,6 +10,8 @@ mod completion;
 mod console;
 mod create;
 mod delete;
+mod duration;
+mod events;
 mod exec;
 mod failure;
 mod features;

@@ -2,7 +2,7 @@
 
 use nix::sys::prctl::set_child_subreaper;
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Create, Kind, Process, Recorder, StateRoot, delete};
+use oci_runtime::{Bundle, Create, Kind, Process, Recorder, StateRoot, delete, oom_kills};
 
 use crate::activation;
 use crate::call::Call;
@@ -111,6 +111,9 @@ fn stay(
         (Some(recording), Some(recorder)) => recording.save(recorder),
         _ => Ok(()),
     };
+    if !matches!(attended, Ok(0)) {
+        tell_of_oom(&call.root, &id);
+    }
     if arguments.switch("keep") {
         saved?;
         return attended;
@@ -143,6 +146,15 @@ fn start(
         return Ok((process, Some(recorder)));
     }
     Ok((oci_runtime::run(root, id, options)?, None))
+}
+
+/// An exit status alone does not tell why: a shell's 137 may be anybody's SIGKILL.
+fn tell_of_oom(root: &StateRoot, id: &str) {
+    if let Ok(Some(count @ 1..)) = oom_kills(root, id) {
+        log::warn!(
+            "container was OOM-killed: {count} of its processes, because memory ran out (memory limit too low?)"
+        );
+    }
 }
 
 /// Deletes the container, which has ended unless we could not stay to see it. Somebody else may have been faster, and may

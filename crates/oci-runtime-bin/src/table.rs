@@ -7,10 +7,12 @@ use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::flag::Flag;
-use crate::flags::{CREATE, DELETE, EXEC, KILL, LIST, NONE, PLAN, PS, RUN, SECCOMP, SPEC, UPDATE};
+use crate::flags::{
+    CREATE, DELETE, EVENTS, EXEC, KILL, LIST, NONE, PLAN, PS, RUN, SECCOMP, SPEC, UPDATE,
+};
 use crate::{
-    create, delete, exec, features, kill, list, pause, plan, ps, run, seccomp, spec, start, state,
-    update,
+    create, delete, events, exec, features, kill, list, pause, plan, ps, run, seccomp, spec, start,
+    state, update,
 };
 
 /// Carries out a verb; answers the exit status.
@@ -238,7 +240,14 @@ pub(crate) const VERBS: &[Verb] = &[
             "list the processes of a container",
         )
     },
-    unbuilt("events", "print statistics and events of a container"),
+    verb(
+        "events",
+        "ID",
+        (1, 1),
+        EVENTS,
+        events::events,
+        "print statistics of a container, and when its memory runs out, as JSON",
+    ),
     verb(
         "update",
         "ID",

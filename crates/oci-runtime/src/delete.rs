@@ -164,6 +164,8 @@ fn wait(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
 fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> Result<()> {
     let paths = &state.cgroup_paths;
     if let Some(own) = paths.unified().or(paths.dirs().first().copied())
+        // What can be removed has no process in it.
+        && fs::remove_dir(own).is_err()
         && !processes_in(own)?.is_empty()
         && !has_own_pid_namespace(directory)?
         && !is_shared(root, state)?

@@ -1,5 +1,6 @@
 //! `exec`: one more process in a running container.
 
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -34,6 +35,9 @@ pub struct Exec<'a> {
     pub pid_file: Option<&'a Path>,
     /// Whether a paused container is joined all the same; the process then waits until it is resumed.
     pub ignore_paused: bool,
+    /// Cgroups below the container's that it goes to: `PATH`, or on v1 `CONTROLLER[,CONTROLLER...]:PATH`; the container's own
+    /// where nothing is named.
+    pub cgroup: &'a [String],
     /// Whether to log, at debug level, when each step was done.
     pub trace: bool,
 }
@@ -97,11 +101,12 @@ fn join(
         return Err(Cause::Unsupported("a terminal needs a console socket to be sent to").into());
     }
     let pidfd = signal::open(&state)?.ok_or_else(|| stopped("stopped"))?;
+    let cgroup = state.cgroup_paths.below(options.cgroup)?;
     let join = Join {
         id,
         pid: state.init_process_pid,
         namespaces: state.namespaces,
-        cgroup: &state.cgroup_paths,
+        cgroup: &cgroup,
         resctrl: state.resctrl.is_some(),
         preserve_fds: count(options.preserve_fds.len())?,
         keyring: options.keyring,
@@ -118,7 +123,7 @@ fn join(
         net: None,
         gate: None,
         pidfd: Some(pidfd.as_fd()),
-        cgroup: Some(&state.cgroup_paths),
+        cgroup: Some(&cgroup),
     };
     let mut perform = |op: &ParentOp, child: &mut Child| match op {
         ParentOp::SendListener { path, metadata } => {
@@ -133,7 +138,7 @@ fn join(
     };
     let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &mut perform);
     let (launched, trace) = match attempt(&inputs) {
-        Err(error) if has_handed_down(&error) => {
+        Err(error) if options.cgroup.is_empty() && has_handed_down(&error) => {
             let own = oci_runtime_cgroups::paths_of(&host.cgroups, state.init_process_pid)?;
             attempt(&Inputs {
                 cgroup: Some(&own),
@@ -151,7 +156,7 @@ fn join(
     }
     let started = launched.await_exec(&plan);
     if let (Err(_), Some(path)) = (&started, options.pid_file) {
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
     }
     started.map(Into::into)
 }

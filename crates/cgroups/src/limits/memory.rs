@@ -9,8 +9,8 @@ use std::path::Path;
 
 pub(super) fn lower(lowering: &mut Lowering<'_>, memory: &Memory) -> Result<()> {
     let memory = &checked(lowering, memory)?;
-    warn_about_kernel_memory(lowering, memory);
-    let Some(origin) = first_setting(memory) else {
+    warn_about_what_is_gone(lowering, memory);
+    let Some(origin) = first_setting(lowering, memory) else {
         return Ok(());
     };
     match lowering.home("memory", "memory", origin)? {
@@ -26,6 +26,7 @@ fn checked(lowering: &Lowering<'_>, memory: &Memory) -> Result<Memory> {
         (&mut memory.limit, "/memory/limit"),
         (&mut memory.reservation, "/memory/reservation"),
         (&mut memory.swap, "/memory/swap"),
+        (&mut memory.kernel_tcp, "/memory/kernelTCP"),
     ] {
         *value = set(*value);
         if let Some(bytes) = value.filter(|v| *v < -1) {
@@ -66,7 +67,7 @@ fn effective_limit(lowering: &Lowering<'_>, memory: &Memory) -> Option<i64> {
 }
 
 /// The pointer of one setting that needs the controller.
-fn first_setting(memory: &Memory) -> Option<&'static str> {
+fn first_setting(lowering: &Lowering<'_>, memory: &Memory) -> Option<&'static str> {
     [
         (memory.limit.is_some(), "/memory/limit"),
         (memory.swap.is_some(), "/memory/swap"),
@@ -76,18 +77,25 @@ fn first_setting(memory: &Memory) -> Option<&'static str> {
             memory.disable_oom_killer == Some(true),
             "/memory/disableOOMKiller",
         ),
+        (
+            lowering.v1_dir("memory").is_some() && set(memory.kernel_tcp).is_some(),
+            "/memory/kernelTCP",
+        ),
     ]
     .into_iter()
     .find_map(|(is_set, pointer)| is_set.then_some(pointer))
 }
 
-fn warn_about_kernel_memory(lowering: &mut Lowering<'_>, memory: &Memory) {
-    let reason = "the kernel has no separate limit of kernel memory any more";
+fn warn_about_what_is_gone(lowering: &mut Lowering<'_>, memory: &Memory) {
     if set(memory.kernel).is_some() {
+        let reason = "the kernel has no separate limit of kernel memory any more";
         lowering.warn("/memory/kernel", reason);
     }
-    if set(memory.kernel_tcp).is_some() {
-        lowering.warn("/memory/kernelTCP", reason);
+    if set(memory.kernel_tcp).is_some() && lowering.v1_dir("memory").is_none() {
+        lowering.warn(
+            "/memory/kernelTCP",
+            "v2 has no separate limit of TCP buffers",
+        );
     }
     if memory.use_hierarchy == Some(false) {
         lowering.warn("/memory/useHierarchy", "the kernel always accounts below");
@@ -120,6 +128,10 @@ fn v1(lowering: &mut Lowering<'_>, dir: &Path, memory: &Memory) -> Result<()> {
     }
     if let Some(swappiness) = memory.swappiness {
         lowering.push(dir, "memory.swappiness", swappiness, "/memory/swappiness");
+    }
+    if let Some(bytes) = set(memory.kernel_tcp) {
+        let file = "memory.kmem.tcp.limit_in_bytes";
+        lowering.push(dir, file, bytes, "/memory/kernelTCP");
     }
     if memory.disable_oom_killer == Some(true) {
         lowering.push(dir, "memory.oom_control", 1, "/memory/disableOOMKiller");

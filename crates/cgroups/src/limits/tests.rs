@@ -84,9 +84,25 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
-        r#"{"memory":{"swappiness":10,"disableOOMKiller":true}}"#,
-        &["memory.swappiness=10", "memory.oom_control=1"],
+        r#"{"memory":{"swappiness":10,"disableOOMKiller":true,"kernelTCP":77}}"#,
+        &[
+            "memory.swappiness=10",
+            "memory.kmem.tcp.limit_in_bytes=77",
+            "memory.oom_control=1",
+        ],
         &[],
+    ),
+    (
+        r#"{"blockIO":{"leafWeight":10,"weightDevice":[{"major":8,"minor":0,"leafWeight":20}],
+            "throttleReadIOPSDevice":[{"major":8,"minor":0,"rate":1}],
+            "throttleWriteBpsDevice":[{"major":8,"minor":0,"rate":2}]}}"#,
+        &[
+            "blkio.leaf_weight=10",
+            "blkio.leaf_weight_device=8:0 20",
+            "blkio.throttle.write_bps_device=8:0 2",
+            "blkio.throttle.read_iops_device=8:0 1",
+        ],
+        &["io.max=8:0 wbps=2", "io.max=8:0 riops=1"],
     ),
     (
         r#"{"cpu":{"shares":1024,"quota":50000,"period":100000,"burst":1000}}"#,
