@@ -65,6 +65,6 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        assert!(parse("9999999999999999h").is_ok_and(|time| time.as_secs() == 365 * 24 * 3600));
+        assert!(parse("9999999999h").is_ok_and(|time| time.as_secs() == 365 * 24 * 3600));
     }
 }
