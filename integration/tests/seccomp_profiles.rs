@@ -120,3 +120,94 @@ fn what_is_wrong_is_told_with_its_place() {
     seccomp(&case, &["lint", "/nonexistent"]).failed(1, &["/nonexistent"]);
     seccomp(&case, &["erase", &path]).failed(1, &["seccomp erase"]);
 }
+
+/// A property, a value that is wrong for it, and where the error says it is, if not there.
+fn malformed() -> Vec<(&'static str, Value, &'static str)> {
+    let mut cases = Vec::new();
+    for (pointer, right) in [
+        ("/defaultAction", "SCMP_ACT_LOG"),
+        ("/architectures/0", "SCMP_ARCH_X86"),
+        ("/flags/0", "SECCOMP_FILTER_FLAG_LOG"),
+        ("/syscalls/0/names/0", ""),
+        ("/syscalls/0/action", "SCMP_ACT_LOG"),
+        ("/syscalls/0/args/0/op", "SCMP_CMP_EQ"),
+    ] {
+        cases.extend([json!(7), json!({}), json!([]), json!(true)].map(|bad| (pointer, bad, "")));
+        if right.is_empty() {
+            cases.push((pointer, json!(""), ""));
+        } else {
+            cases.extend([json!(""), json!(right.to_lowercase())].map(|bad| (pointer, bad, "")));
+            cases.push((pointer, json!(format!("{right} ")), ""));
+        }
+    }
+    for pointer in [
+        "/defaultErrnoRet",
+        "/syscalls/0/errnoRet",
+        "/syscalls/0/args/0/index",
+        "/syscalls/0/args/0/value",
+        "/syscalls/0/args/0/valueTwo",
+    ] {
+        let wrong = [json!("1"), json!(-1), json!(0.5), json!([]), json!(1e30)];
+        cases.extend(wrong.map(|bad| (pointer, bad, "")));
+    }
+    for pointer in [
+        "/architectures",
+        "/flags",
+        "/syscalls",
+        "/syscalls/0/names",
+        "/syscalls/0/args",
+    ] {
+        cases.extend([json!("x"), json!({}), json!(1)].map(|bad| (pointer, bad, "")));
+    }
+    cases.extend([
+        ("/defaultErrnoRet", json!(4096), ""),
+        ("/defaultErrnoRet", json!(1_u64 << 32), ""),
+        ("/syscalls/0/errnoRet", json!(4096), ""),
+        ("/syscalls/0/args/0/index", json!(6), ""),
+        ("/syscalls/0/args/0/index", json!(1_u64 << 32), ""),
+        ("/defaultAction", json!("SCMP_ACT_NOTIFY"), ""),
+        (
+            "/defaultAction",
+            json!("SCMP_ACT_ALLOW"),
+            "/defaultErrnoRet",
+        ),
+        (
+            "/syscalls/0/action",
+            json!("SCMP_ACT_ALLOW"),
+            "/syscalls/0/errnoRet",
+        ),
+        ("/defaultAction", Value::Null, ""),
+        ("/syscalls/0", json!("read"), ""),
+        ("/syscalls/0/args/0", json!(0), ""),
+    ]);
+    cases
+}
+
+#[test]
+fn every_malformed_property_is_an_error_with_its_pointer() {
+    let right = json!({
+        "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1,
+        "architectures": ["SCMP_ARCH_X86_64"], "flags": ["SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
+        "syscalls": [{"names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 2,
+            "args": [{"index": 1, "value": 2, "valueTwo": 2, "op": "SCMP_CMP_MASKED_EQ"}]}]});
+    let Some((case, path)) = with(&right) else {
+        return;
+    };
+    seccomp(&case, &["explain", &path]).ok();
+    for (pointer, bad, elsewhere) in malformed() {
+        let mut wrong = right.clone();
+        *wrong.pointer_mut(pointer).expect("a property") = bad;
+        let text = wrong.to_string();
+        fs::write(&path, &text).expect("write the profile");
+        let told = if elsewhere.is_empty() {
+            pointer
+        } else {
+            elsewhere
+        };
+        let finished = seccomp(&case, &["explain", &path]);
+        assert_eq!(finished.code, 1, "{text}");
+        let whole = [format!("({told})"), format!(": {told}: ")];
+        let said = whole.iter().any(|whole| finished.stderr.contains(whole));
+        assert!(said, "{told}: {} {text}", finished.stderr);
+    }
+}

@@ -25,8 +25,9 @@ pub fn pseudo_code(program: &[SockFilter], archs: &[Arch]) -> Result<String, Inv
     for arch in archs {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{}", arch.name());
+        let known = syscalls::names(*arch);
         for (end, numbers) in groups(program, *arch) {
-            push_list(&mut text, &names(*arch, &numbers));
+            push_list(&mut text, &names(&known, &numbers));
             push_end(&mut text, program, *arch, end);
         }
     }
@@ -97,24 +98,13 @@ fn lead(program: &[SockFilter], arch: u32, nr: u32) -> End {
 }
 
 /// Names where there are any, numbers where there are none.
-fn names(arch: Arch, numbers: &[Numbers]) -> Vec<String> {
-    /// Above this no architecture has a call, but for ARM.
-    const MOST: u32 = 8192;
-    let bit = if arch == Arch::X32 {
-        X32_SYSCALL_BIT
-    } else {
-        0
-    };
+fn names(known: &BTreeMap<u32, &'static str>, numbers: &[Numbers]) -> Vec<String> {
     let mut names = Vec::new();
     for (first, last) in numbers {
         let mut unnamed = *first;
-        let named = (*first..=*last)
-            .take_while(|nr| nr - bit < MOST)
-            .chain(syscalls::arm_private(arch).filter(|nr| (first..=last).contains(&nr)))
-            .filter_map(|nr| Some((nr, syscalls::name(arch, nr)?)));
-        for (nr, name) in named {
+        for (nr, name) in known.range(first..=last) {
             push_numbers(&mut names, unnamed, nr.checked_sub(1));
-            names.push(name.to_owned());
+            names.push((*name).to_owned());
             unnamed = nr + 1;
         }
         push_numbers(&mut names, unnamed, Some(*last));

@@ -95,9 +95,12 @@ fn verify_instruction(length: usize, at: usize, instruction: SockFilter) -> Resu
 /// The value the program returns for a call, a `SECCOMP_RET_*` with data: see [`Action::from_return`].
 ///
 /// # Errors
-/// If the kernel would refuse the program.
+/// If the program is empty or too long, or comes by an instruction that the kernel would refuse. Only [`verify`] looks at
+/// those that this call does not come by.
 pub fn simulate(program: &[SockFilter], data: &SeccompData) -> Result<u32, Invalid> {
-    verify(program)?;
+    if program.is_empty() || program.len() > BPF_MAXINSNS {
+        return Err(Invalid::Length(program.len()));
+    }
     let mut machine = Machine {
         a: 0,
         x: 0,
@@ -105,7 +108,8 @@ pub fn simulate(program: &[SockFilter], data: &SeccompData) -> Result<u32, Inval
     };
     let mut at = 0;
     loop {
-        let instruction = program[at];
+        let instruction = *program.get(at).ok_or(Invalid::NoReturn)?;
+        verify_instruction(program.len(), at, instruction)?;
         at += 1;
         match machine.step(instruction, data) {
             Step::Next => {}

@@ -2,6 +2,8 @@
 //! old architectures also make socket and System V IPC calls through one call each, `socketcall` and `ipc`, whose
 //! first argument says which call is meant; a rule for `socket` there has to reach both ways in.
 
+use std::collections::BTreeMap;
+
 use crate::arch::{Arch, X32_SYSCALL_BIT};
 use crate::tables::{ABSENT, ARM, COLUMNS, MIPS, MIPS64, MIPS64N32, TABLE, X32};
 
@@ -206,14 +208,11 @@ impl Places {
     }
 }
 
-/// The numbers of ARM's private calls.
-pub(crate) fn arm_private(arch: Arch) -> impl Iterator<Item = u32> {
-    let count = if arch == Arch::Arm {
-        PLACES - PRIVATE_PLACE
-    } else {
-        0
-    };
-    (ARM_PRIVATE..).take(count)
+/// All names of an architecture, by number.
+pub(crate) fn names(arch: Arch) -> BTreeMap<u32, &'static str> {
+    let rows = (0..ROWS).map(Row::from_index);
+    rows.filter_map(|row| Some((row.number(arch)?, row.name())))
+        .collect()
 }
 
 /// The table by columns, with places for numbers.

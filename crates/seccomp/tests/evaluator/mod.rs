@@ -1,6 +1,10 @@
 //! The verdict on a call, read from the profile by the words of the documentation and nothing else: no ranges, no
 //! halves, no instructions. It shares the table of call numbers with the crate, and no other part of it.
 
+#![allow(dead_code)] // Each test uses a part of this.
+
+use std::collections::HashMap;
+
 use oci_runtime_seccomp::{Action, Arch, Profile, SeccompData, Syscall, SyscallArg, number};
 
 const NOTHING: Action = Action::KillThread;
@@ -8,37 +12,90 @@ const X32_BIT: u32 = 1 << 30;
 
 /// The verdict of a valid profile.
 pub fn verdict(profile: &Profile<'_>, native: Arch, data: &SeccompData) -> Action {
-    let Some(arch) = arch_of(profile, native, data) else {
-        return NOTHING;
-    };
-    let default = action(
-        profile.default_action.as_deref().unwrap(),
-        profile.default_errno_ret,
-    );
-    let rules = || {
-        profile
-            .syscalls
-            .iter()
-            .filter(|rule| action(&rule.action, rule.errno_ret) != default)
-    };
-    if newest(profile, arch).is_some_and(|newest| is_newer(arch, data.nr, newest))
-        && !matches!(default, Action::Allow | Action::Log | Action::Trace(_))
-        && !rules().any(|rule| names(rule, arch, data.nr))
-    {
-        return Action::Errno(match arch.name() {
-            name if name.contains("MIPS") => 89,
-            name if name.contains("PARISC") => 251,
-            _ => 38,
-        });
+    match arch_of(profile, native, data) {
+        Some(arch) => Reading::new(profile, arch).verdict(data),
+        None => NOTHING,
     }
-    let here = || rules().filter(|rule| names(rule, arch, data.nr));
-    if let Some(rule) = here().find(|rule| rule.args.is_empty()) {
-        return action(&rule.action, rule.errno_ret);
+}
+
+/// The verdicts of a valid profile on many calls: what is read once for each architecture is kept.
+#[derive(Default)]
+pub struct Readings<'p>(HashMap<Arch, Reading<'p>>);
+
+impl<'p> Readings<'p> {
+    pub fn verdict(
+        &mut self,
+        profile: &'p Profile<'p>,
+        native: Arch,
+        data: &SeccompData,
+    ) -> Action {
+        let Some(arch) = arch_of(profile, native, data) else {
+            return NOTHING;
+        };
+        let reading = self.0.entry(arch);
+        reading
+            .or_insert_with(|| Reading::new(profile, arch))
+            .verdict(data)
     }
-    if let Some(rule) = here().find(|rule| matches(rule, arch, data)) {
-        return action(&rule.action, rule.errno_ret);
+}
+
+/// A profile as it is for one architecture.
+struct Reading<'p> {
+    arch: Arch,
+    default: Action,
+    newest: Option<u32>,
+    /// Those whose action is not the default, with the numbers they name.
+    rules: Vec<(&'p Syscall<'p>, Action, Vec<u32>)>,
+}
+
+impl<'p> Reading<'p> {
+    fn new(profile: &'p Profile<'p>, arch: Arch) -> Reading<'p> {
+        let default = action(
+            profile.default_action.as_deref().unwrap(),
+            profile.default_errno_ret,
+        );
+        let rule = |rule: &'p Syscall<'p>| {
+            let names = rule.names.iter();
+            let numbers = names.filter_map(|name| number(arch, name)).collect();
+            (rule, action(&rule.action, rule.errno_ret), numbers)
+        };
+        let rules = profile.syscalls.iter().map(rule);
+        Reading {
+            arch,
+            default,
+            newest: newest(profile, arch),
+            rules: rules.filter(|(_, action, _)| *action != default).collect(),
+        }
     }
-    multiplexed(&rules().collect::<Vec<_>>(), arch, data, default).unwrap_or(default)
+
+    fn verdict(&self, data: &SeccompData) -> Action {
+        let (arch, default) = (self.arch, self.default);
+        let here = || {
+            self.rules
+                .iter()
+                .filter(|(_, _, numbers)| numbers.contains(&data.nr))
+        };
+        if self
+            .newest
+            .is_some_and(|newest| is_newer(arch, data.nr, newest))
+            && !matches!(default, Action::Allow | Action::Log | Action::Trace(_))
+            && here().next().is_none()
+        {
+            return Action::Errno(match arch.name() {
+                name if name.contains("MIPS") => 89,
+                name if name.contains("PARISC") => 251,
+                _ => 38,
+            });
+        }
+        if let Some((_, action, _)) = here().find(|(rule, _, _)| rule.args.is_empty()) {
+            return *action;
+        }
+        if let Some((_, action, _)) = here().find(|(rule, _, _)| matches(rule, arch, data)) {
+            return *action;
+        }
+        let rules: Vec<_> = self.rules.iter().map(|(rule, _, _)| *rule).collect();
+        multiplexed(&rules, arch, data, default).unwrap_or(default)
+    }
 }
 
 fn arch_of(profile: &Profile<'_>, native: Arch, data: &SeccompData) -> Option<Arch> {
@@ -89,10 +146,6 @@ fn is_newer(arch: Arch, nr: u32, newest: u32) -> bool {
         Arch::X86_64 if nr == u32::MAX => false,
         _ => nr > newest,
     }
-}
-
-fn names(rule: &Syscall<'_>, arch: Arch, nr: u32) -> bool {
-    rule.names.iter().any(|name| number(arch, name) == Some(nr))
 }
 
 fn matches(rule: &Syscall<'_>, arch: Arch, data: &SeccompData) -> bool {
