@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use oci_runtime_seccomp::{
-    Arch, Profile, SeccompData, SockFilter, X32_SYSCALL_BIT, compile, disassemble, number,
-    possible_returns, simulate, verify,
+    Action, Arch, Asked, Profile, SeccompData, SockFilter, X32_SYSCALL_BIT, architectures, compile,
+    disassemble, explain, lint, number, possible_returns, pseudo_code, simulate, verify,
 };
 
 const NATIVE: &[Arch] = &[Arch::X86_64, Arch::Arm, Arch::S390x, Arch::Mips];
@@ -20,7 +20,10 @@ fuzz_target!(|json: &[u8]| {
     assert_eq!(again, profile);
     for &native in NATIVE {
         match compile(&profile, native) {
-            Ok(filter) => run(&profile, native, &filter.program),
+            Ok(filter) => {
+                run(&profile, native, &filter.program);
+                said(&profile, native, &filter.program);
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -42,6 +45,29 @@ fn run(profile: &Profile<'_>, arch: Arch, program: &[SockFilter]) {
             };
             let value = simulate(program, &data).expect("the program is valid");
             assert!(possible.contains(&value), "{nr}: {value:#x}");
+        }
+    }
+}
+
+/// What is said of a profile that compiles is what its program does.
+fn said(profile: &Profile<'_>, native: Arch, program: &[SockFilter]) {
+    let archs = architectures(profile, native).expect("the profile compiles");
+    pseudo_code(program, &archs).expect("the program is valid");
+    lint(profile, native).expect("the profile compiles");
+    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
+    for name in names.take(8) {
+        let explanations = explain(profile, native, Asked::Name(name)).expect("it compiles");
+        for explanation in explanations.iter().filter(|one| one.through.is_none()) {
+            for args in arguments(profile) {
+                let data = SeccompData {
+                    nr: explanation.number,
+                    arch: explanation.arch.audit(),
+                    args,
+                    ..SeccompData::default()
+                };
+                let value = simulate(program, &data).map(Action::from_return);
+                assert_eq!(value, Ok(explanation.decide(&args).0), "{name}");
+            }
         }
     }
 }
