@@ -281,7 +281,8 @@ fn a_filter_need_not_allow_what_the_runtime_does_for_its_own_sake() {
         c["process"]["noNewPrivileges"] = json!(false);
         c["process"]["rlimits"] = json!([]);
         c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW",
-            "syscalls": [{"names": ["prlimit64", "setrlimit", "dup3", "umask"], "action": "SCMP_ACT_ERRNO"}]});
+            "syscalls": [{"names": ["prlimit64", "setrlimit", "dup3", "umask", "capset", "prctl", "setgroups", "setresuid",
+                "setresgid", "faccessat2", "close_range", "sendmsg", "statx"], "action": "SCMP_ACT_ERRNO"}]});
         script(c, "echo begun");
     });
     let run = format!(

@@ -74,6 +74,44 @@ fn sets(of: [&[&str]; 5]) -> Value {
         .collect()
 }
 
+/// A filter that lets everything pass but these.
+fn refusing(calls: &[&str]) -> Value {
+    json!({"defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": calls, "action": "SCMP_ACT_ERRNO"}]})
+}
+
+/// While a created container waits, what installing its filter will take is permitted and not in force.
+#[test]
+fn a_waiting_container_has_no_privilege_in_force_that_its_program_lacks() {
+    let Some(case) = case_with(|c| {
+        c["process"]["user"]["uid"] = json!(1000);
+        c["process"]["noNewPrivileges"] = json!(false);
+        c["linux"]["seccomp"] = refusing(&["reboot"]);
+    }) else {
+        return;
+    };
+    let init = case.create();
+    let kept = ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"];
+    let admin = 1 << 21;
+    let waiting = kept.map(|set| host::capabilities(init, set));
+    assert_eq!(waiting[1] & admin, admin);
+    for (set, value) in kept
+        .iter()
+        .zip(waiting)
+        .filter(|(set, _)| **set != "CapPrm")
+    {
+        assert_eq!(value & admin, 0, "{set}");
+    }
+    assert_eq!(host::status(init, "Seccomp"), "0");
+    case.runtime(&["start", &case.id]).ok();
+    eventually("the filter", || {
+        (host::status(init, "Seccomp") == "2").then_some(())
+    });
+    for set in ["CapPrm", "CapEff"] {
+        assert_eq!(host::capabilities(init, set), 0, "{set}");
+    }
+}
+
 #[test]
 fn the_five_capability_sets_are_exact() {
     let all: &[&str] = &["CAP_CHOWN", "CAP_KILL", "CAP_SETPCAP"];
@@ -98,9 +136,14 @@ fn the_five_capability_sets_are_exact() {
         ),
         (1000, [all, all, all, few, none], [every, 0, 0, KILL, 0]),
     ];
-    for nnp in [true, false] {
+    // A filter without no_new_privs takes CAP_SYS_ADMIN to install; the payload has none of it.
+    for (nnp, filtered) in [(true, false), (false, false), (false, true)] {
         for (uid, given, expected) in &table {
             let Some(case) = case_with(|c| {
+                if filtered {
+                    c["linux"]["seccomp"] =
+                        refusing(&["capset", "setresuid", "prctl", "faccessat2"]);
+                }
                 c["process"]["user"]["uid"] = json!(uid);
                 c["process"]["noNewPrivileges"] = json!(nnp);
                 c["process"]["capabilities"] = sets(*given);
@@ -122,6 +165,8 @@ fn the_five_capability_sets_are_exact() {
                 );
             }
             assert_eq!(host::status(init, "NoNewPrivs"), u8::from(nnp).to_string());
+            let mode = if filtered { "2" } else { "0" };
+            assert_eq!(host::status(init, "Seccomp"), mode);
         }
     }
 }

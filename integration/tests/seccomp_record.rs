@@ -242,7 +242,7 @@ fn under_a_filter_of_its_own_what_that_denies_is_not_recorded() {
 }
 
 #[test]
-fn hooks_count_where_the_filter_holds_for_them() {
+fn hooks_run_before_the_filter_and_do_not_count() {
     let Some(case) = recordable() else { return };
     let profile = case.path("profile.json");
     for no_new_privileges in [true, false] {
@@ -256,7 +256,7 @@ fn hooks_count_where_the_filter_holds_for_them() {
         };
         case.configure(edit);
         record(&case, &profile).ok();
-        assert_eq!(names(&load(&profile)).contains("chmod"), !no_new_privileges);
+        assert!(!names(&load(&profile)).contains("chmod"));
         case.configure(|c| {
             edit(c);
             c["linux"]["seccomp"] = load(&profile);

@@ -403,6 +403,8 @@ ops! {
         permitted: CapSet,
         /// Kept over execve(2) without file capabilities.
         ambient: CapSet,
+        /// Permitted besides until execve(2), which computes that set anew: what a step up to then still needs.
+        held: CapSet,
         /// The highest capability that the kernel knows.
         last: u32,
     }
@@ -414,6 +416,8 @@ ops! {
         program: &'a [u8],
         /// `SECCOMP_FILTER_FLAG_*`.
         flags: u32,
+        /// Whether it takes CAP_SYS_ADMIN, which is made effective for it.
+        privileged: bool,
     }
     /// Finds the program as the payload's user would, so that its absence is an error of create.
     LookupExe = 46 {

@@ -134,9 +134,16 @@ pub fn no_new_privs() -> Done {
     }
 }
 
-/// Installs a filter. Its listener, close-on-exec at birth, is for whoever the next yield tells of it.
-pub fn seccomp(init: &mut Init, program: &[u8], flags: u32) -> Done {
+/// Installs a filter. Its listener, close-on-exec at birth, is for whoever the next yield tells of it. Where it takes a privilege
+/// that is only permitted, execve(2), the one call that comes after it, takes that back: it computes the permitted and
+/// effective sets from the other three.
+pub fn seccomp(init: &mut Init, program: &[u8], flags: u32, privileged: bool) -> Done {
     const NEW_LISTENER: u32 = 1 << 3;
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    if privileged {
+        let [effective, permitted, inheritable] = sys::capget().at(Part::Capget)?;
+        sys::capset([effective | CAP_SYS_ADMIN, permitted, inheritable]).at(Part::Capset)?;
+    }
     let answer = sys::seccomp_filter(program, flags).at(Part::Seccomp)?;
     if flags & NEW_LISTENER != 0 {
         init.listener = answer as Fd;

@@ -230,11 +230,12 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Home { uid } => payload::home(init, uid),
         Op::Ids { uid, gid, groups } => credentials::ids(uid, gid, groups),
         Op::Umask { mask } => { sys::umask(mask); Ok(()) }
-        Op::Caps { bounding, effective, inheritable, permitted, ambient, last } => {
+        Op::Caps { bounding, effective, inheritable, permitted, ambient, held, last } => {
+            let permitted = op::CapSet(permitted.0 | held.0);
             credentials::capabilities(credentials::Sets { bounding, effective, inheritable, permitted, ambient }, last)
         }
         Op::NoNewPrivs {} => credentials::no_new_privs(),
-        Op::Seccomp { program, flags } => credentials::seccomp(init, program, flags),
+        Op::Seccomp { program, flags, privileged } => credentials::seccomp(init, program, flags, privileged),
         Op::LookupExe { name, search, explain } => payload::lookup(init, name, search, explain),
         Op::Ready {} => init.report(Kind::Ready, step.number, NOTHING),
         Op::AwaitStart { gate, report } => socket::await_start(init, gate, report),

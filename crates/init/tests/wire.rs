@@ -98,6 +98,7 @@ fn examples() -> Vec<Op<'static>> {
         Op::Seccomp {
             program: &[1, 2, 3, 4, 5, 6, 7, 8],
             flags: 4,
+            privileged: true,
         },
         Op::Exec {
             args: List::Items(&[c"sh", c"-c", c""]),

@@ -407,7 +407,7 @@ impl Attempt {
                 let listener = child.take_listener()?;
                 agent::send(path, metadata.as_deref(), listener.as_fd(), pid, state)
             }
-            ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
+            ParentOp::RecordCalls { always } => child.record(always),
             ParentOp::Scheduler { .. } | ParentOp::IoPriority { .. } => schedule(op, child.pid),
             ParentOp::MakeClass { class } => {
                 let made =

@@ -131,7 +131,7 @@ fn join(
             let (pid, listener) = (child.pid, child.take_listener()?);
             agent::send(path, metadata.as_deref(), listener.as_fd(), pid, container)
         }
-        ParentOp::RecordCalls { always, of_hooks } => child.record(always, *of_hooks),
+        ParentOp::RecordCalls { always } => child.record(always),
         ParentOp::JoinClass => state.join_class(child.pid),
         // All other steps are init's own, or about this.
         other => schedule(other, child.pid),

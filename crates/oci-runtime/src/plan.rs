@@ -118,8 +118,6 @@ pub enum ParentOp {
     RecordCalls {
         /// Calls that a profile has to allow in any case, because `init` makes them under it.
         always: Vec<&'static str>,
-        /// Whether calls of hooks in the container count: they run under its filter, where that comes before them.
-        of_hooks: bool,
     },
     /// Gives the new process its scheduling policy (sched_setattr(2)).
     Scheduler {

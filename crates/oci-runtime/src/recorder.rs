@@ -17,14 +17,14 @@ use crate::sys;
 pub struct Recorder {
     listener: OwnedFd,
     calls: Calls,
-    /// While `init` has not become the payload: its pid, and whether calls of others count already.
-    setting_up: Option<(i32, bool)>,
+    /// While `init` has not become the payload. Its calls, and those of the hooks that it runs, come before any other filter.
+    setting_up: bool,
 }
 
 impl Recorder {
     /// Takes up the calls that come over `listener`. Those of `init` are the runtime's own until it is the payload; a
     /// profile needs the ones of `always`.
-    pub(crate) fn new(listener: OwnedFd, init: i32, always: &[&str], of_hooks: bool) -> Recorder {
+    pub(crate) fn new(listener: OwnedFd, always: &[&str]) -> Recorder {
         // A kernel that cannot is only slower.
         let _ = sys::seccomp_wake_up_at_once(listener.as_fd());
         let mut calls = Calls::default();
@@ -32,13 +32,13 @@ impl Recorder {
         Recorder {
             listener,
             calls,
-            setting_up: Some((init, of_hooks)),
+            setting_up: true,
         }
     }
 
     /// The payload runs: from now on everything counts.
     pub(crate) fn begin(&mut self) {
-        self.setting_up = None;
+        self.setting_up = false;
     }
 
     /// The calls up to now.
@@ -57,7 +57,7 @@ impl Recorder {
             Err(Errno::ENOENT | Errno::EINTR) => return Ok(()),
             Err(errno) => return Err(Error::call("ioctl", "SECCOMP_IOCTL_NOTIF_RECV", errno)),
         };
-        if self.counts(waiting.pid.cast_signed()) {
+        if !self.setting_up {
             self.calls.note(&SeccompData {
                 nr: waiting.data.nr.cast_unsigned(),
                 arch: waiting.data.arch,
@@ -68,13 +68,6 @@ impl Recorder {
         match sys::seccomp_continue(self.listener.as_fd(), waiting.id) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(errno) => Err(Error::call("ioctl", "SECCOMP_IOCTL_NOTIF_SEND", errno)),
-        }
-    }
-
-    fn counts(&self, pid: i32) -> bool {
-        match self.setting_up {
-            None => true,
-            Some((init, of_hooks)) => of_hooks && pid != init,
         }
     }
 }

@@ -59,9 +59,9 @@ impl Child {
     }
 
     /// Has its calls noted from here on.
-    pub(crate) fn record(&mut self, always: &[&str], of_hooks: bool) -> Result<()> {
+    pub(crate) fn record(&mut self, always: &[&str]) -> Result<()> {
         let listener = self.take_listener()?;
-        self.recorder = Some(Recorder::new(listener, self.pid, always, of_hooks));
+        self.recorder = Some(Recorder::new(listener, always));
         Ok(())
     }
 }

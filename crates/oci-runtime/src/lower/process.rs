@@ -180,7 +180,12 @@ pub(super) fn identity(plan: &mut Plan, process: &Process<'_>, host: &Host, filt
     let groups = List::Items(&user.additional_gids);
     let (uid, gid) = (user.uid, user.gid);
     plan.inner("/process/user", Op::Ids { uid, gid, groups });
-    caps(plan, process.capabilities.as_ref(), host);
+    caps(
+        plan,
+        process.capabilities.as_ref(),
+        seccomp::held(process, filters),
+        host,
+    );
     if process.no_new_privileges {
         plan.inner("/process/noNewPrivileges", Op::NoNewPrivs {});
     }
@@ -194,7 +199,7 @@ fn is_home(entry: &str) -> bool {
 }
 
 /// No capabilities at all where the configuration names none.
-fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
+fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, held: CapSet, host: &Host) {
     let nothing = Capabilities::default();
     let sets = capabilities::masks(
         capabilities.unwrap_or(&nothing),
@@ -209,6 +214,7 @@ fn caps(plan: &mut Plan, capabilities: Option<&Capabilities<'_>>, host: &Host) {
             inheritable: CapSet(sets.inheritable),
             permitted: CapSet(sets.permitted),
             ambient: CapSet(sets.ambient),
+            held,
             last: u32::from(host.last_capability),
         },
     );
@@ -238,7 +244,7 @@ pub(super) fn lookup(
         Op::LookupExe {
             name: &name,
             search: &search,
-            explain: process.no_new_privileges || seccomp::may_explain(filters, host),
+            explain: !filters.early(process) || seccomp::may_explain(filters, host),
         },
     );
     Ok(())

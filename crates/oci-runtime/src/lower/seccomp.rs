@@ -4,14 +4,13 @@
 //!
 //! | noNewPrivileges | listener | place |
 //! |---|---|---|
-//! | no | no | before the ids and capabilities go, because installing it needs CAP_SYS_ADMIN |
-//! | no | yes | there too, followed by the hand-over of the listener |
-//! | yes | no | the last step before execve(2) |
+//! | either | no | the last step before execve(2); where that needs CAP_SYS_ADMIN, it is held permitted so long |
+//! | no | yes | before the ids and capabilities go, because installing it needs CAP_SYS_ADMIN, followed by the hand-over of the listener |
 //! | yes | yes | before `Ready`, while there is a parent that can take the listener, followed by the hand-over |
 //!
 //! A filter that records calls is one with a listener, which the parent keeps. It comes before the container's own.
 
-use oci_runtime_init::op::Op;
+use oci_runtime_init::op::{CapSet, Op};
 use oci_runtime_seccomp::{
     Action, Arch, Filter, SockFilter, compile as compile_profile, may_call, number,
     possible_returns, recording_filter,
@@ -66,7 +65,6 @@ pub(super) fn compile(
             always: calls_to_come(spec, process, false)
                 .filter(|call| *call != "clone3")
                 .collect(),
-            of_hooks: !process.no_new_privileges,
         };
         filters.recording = Some((recording_filter(arch, host.kernel >= WAIT_KILLABLE), op));
     }
@@ -89,11 +87,11 @@ fn own(
     let blocked = |call: &&str| !may_go_on(&filter, arch, call);
     if let Some(call) = calls_to_come(spec, process, filter.needs_listener).find(blocked) {
         let when = match (process.no_new_privileges, filter.needs_listener) {
-            (true, false) => "",
+            (_, false) => "",
             (true, true) => {
                 ", because with a listener the filter is in force before the runtime is done"
             }
-            (false, _) => {
+            (false, true) => {
                 ", because without noNewPrivileges the filter is in force before the privileges go"
             }
         };
@@ -138,6 +136,13 @@ fn agent(profile: &Profile<'_>) -> ParentOp {
     }
 }
 
+impl Filters {
+    /// Whether a filter of the configuration is in force before the program is looked for.
+    pub(super) fn early(&self, process: &Process<'_>) -> bool {
+        self.agent.is_some() && !process.no_new_privileges
+    }
+}
+
 /// Whether init may look into why a program cannot be executed once the filter is in force.
 pub(super) fn may_explain(filters: &Filters, host: &Host) -> bool {
     let Some(filter) = &filters.own else {
@@ -175,9 +180,9 @@ fn calls_to_come(
     listener: bool,
 ) -> impl Iterator<Item = &'static str> {
     let (calls, hooks) = match (process.no_new_privileges, listener) {
-        (true, false) => (LAST_CALLS, false),
+        (_, false) => (LAST_CALLS, false),
         (true, true) => (CALLS_FROM_READY, true),
-        (false, _) => (LATE_CALLS, true),
+        (false, true) => (LATE_CALLS, true),
     };
     let of_hooks = if hooks && !spec.hooks.start_container.is_empty() {
         HOOK_CALLS
@@ -236,7 +241,7 @@ const HOOK_CALLS: &[&str] = &[
     "prlimit64",
 ];
 
-/// Without no_new_privs: now, while there is the privilege to.
+/// Without no_new_privs: the filters that somebody listens to, now, while there is the privilege to.
 pub(super) fn install_early(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
     if process.no_new_privileges {
         return;
@@ -245,10 +250,8 @@ pub(super) fn install_early(plan: &mut Plan, process: &Process<'_>, filters: &Fi
         install(plan, "", filter);
         hand_over(plan, "", op);
     }
-    if let Some(filter) = &filters.own {
+    if let (Some(filter), Some(agent)) = (&filters.own, &filters.agent) {
         install(plan, ORIGIN, filter);
-    }
-    if let Some(agent) = &filters.agent {
         hand_over(plan, ORIGIN, agent);
     }
 }
@@ -268,20 +271,39 @@ pub(super) fn install_before_ready(plan: &mut Plan, process: &Process<'_>, filte
     }
 }
 
-/// With no_new_privs: the others, which so have to allow nothing but execve(2).
+/// The filter of the configuration where nobody listens, which so has to allow nothing but execve(2).
 pub(super) fn install_last(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
-    if let (true, Some(filter), None) = (process.no_new_privileges, &filters.own, &filters.agent) {
-        install(plan, ORIGIN, filter);
+    if let (Some(filter), None) = (&filters.own, &filters.agent) {
+        install_as(plan, ORIGIN, filter, !process.no_new_privileges);
     }
 }
 
+/// What [`install_last`] takes and the payload may not have: without no_new_privs, CAP_SYS_ADMIN. It stays permitted until
+/// execve(2), which takes it, so that ids and capabilities are set, hooks run and the program is found before the filter
+/// is in force.
+pub(super) fn held(process: &Process<'_>, filters: &Filters) -> CapSet {
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    let late = filters.own.is_some() && filters.agent.is_none();
+    CapSet(if late && !process.no_new_privileges {
+        CAP_SYS_ADMIN
+    } else {
+        0
+    })
+}
+
+/// Where there is the privilege, or no_new_privs.
 fn install(plan: &mut Plan, origin: &'static str, filter: &Filter) {
+    install_as(plan, origin, filter, false);
+}
+
+fn install_as(plan: &mut Plan, origin: &'static str, filter: &Filter, privileged: bool) {
     let program: Vec<u8> = filter.program.iter().flat_map(encode).collect();
     plan.inner(
         origin,
         Op::Seccomp {
             program: &program,
             flags: filter.flags.bits(),
+            privileged,
         },
     );
 }

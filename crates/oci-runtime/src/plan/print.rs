@@ -151,9 +151,8 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("metadata", json!(metadata));
             "SendListener"
         }
-        ParentOp::RecordCalls { always, of_hooks } => {
+        ParentOp::RecordCalls { always } => {
             put("always", json!(always));
-            put("of_hooks", json!(of_hooks));
             "RecordCalls"
         }
         ParentOp::Scheduler { attributes } => {
