@@ -63,7 +63,7 @@ fn a_bundle_without_config_or_without_anything_is_named() {
 /// A fault made by editing the default configuration, and what the message must contain.
 type Fault = (&'static str, fn(&mut Value), &'static [&'static str]);
 
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 15] = [
     (
         "empty args",
         |c| c["process"]["args"] = json!([]),
@@ -74,7 +74,6 @@ const FAULTS: [Fault; 16] = [
         |c| remove(c, "/process", "args"),
         &["/process/args"],
     ),
-    ("no process", |c| remove(c, "", "process"), &["/process"]),
     ("no root", |c| remove(c, "", "root"), &["/root"]),
     (
         "missing rootfs",

@@ -382,3 +382,31 @@ fn reap_orphans(case: &Case) -> Option<i32> {
             alive
         })
 }
+
+#[test]
+fn without_a_process_there_is_a_container_that_cannot_be_started() {
+    let Some(case) = case_with(|c| {
+        c.as_object_mut().expect("an object").remove("process");
+    }) else {
+        return;
+    };
+    let init = case.create();
+    assert_eq!(case.status(), "created");
+    let start = case.runtime(&["start", &case.id]);
+    assert_eq!(start.code, 1);
+    assert!(
+        start.stderr.contains("without a process"),
+        "{}",
+        start.stderr
+    );
+    assert_eq!(case.status(), "created");
+    assert!(host::alive(init));
+    case.runtime(&["delete", "--force", &case.id]).ok();
+    case.reap(init);
+    case.assert_clean();
+    // What runs at once cannot do without.
+    let run = case.run();
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("/process"), "{}", run.stderr);
+    case.assert_clean();
+}

@@ -24,6 +24,9 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
     let refusal = match state.status(&directory)? {
+        Status::Created if !state.has_program() => {
+            Some("cannot start a container without a process: its config.json had none")
+        }
         Status::Created => None,
         Status::Creating => Some("cannot start a container that is still being created"),
         Status::Running => Some("cannot start an already running container"),

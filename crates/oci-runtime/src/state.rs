@@ -143,6 +143,11 @@ impl StateRoot {
 }
 
 impl State {
+    /// Whether `start` has something to execute.
+    pub(crate) fn has_program(&self) -> bool {
+        self.after_gate.iter().any(|step| step.op == "Exec")
+    }
+
     /// What hooks are told of the container.
     pub(crate) fn for_hooks(&self, status: Status, pid: Option<i32>) -> HookState<'_> {
         HookState {

@@ -27,6 +27,7 @@ mod seccomp;
 mod tests;
 mod text;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
@@ -88,7 +89,7 @@ pub(crate) struct Lowered {
 
 /// The plan of a new container.
 pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Result<Lowered> {
-    let process = payload(spec)?;
+    let process = &*payload(spec, request.gate)?;
     let linux = &spec.linux;
     let rootfs = rootfs(spec, request.bundle);
     let namespaces = namespaces::read(linux);
@@ -157,15 +158,19 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
         process::late_limits(&mut plan, process);
     }
     process::identity(&mut plan, process, host, &filters);
-    process::lookup(&mut plan, process, host, &filters)?;
-    seccomp::install_before_ready(&mut plan, process, &filters);
-    ready(&mut plan, slots.gate);
-    hooks::start(&mut plan, spec, request.id, request.bundle)?;
-    if hooked {
-        // They are the payload's: a hook may write more, or start more.
-        process::late_limits(&mut plan, process);
+    if spec.process.is_some() {
+        process::lookup(&mut plan, process, host, &filters)?;
+        seccomp::install_before_ready(&mut plan, process, &filters);
     }
-    process::become_payload(&mut plan, process, host, &filters)?;
+    ready(&mut plan, slots.gate);
+    if spec.process.is_some() {
+        hooks::start(&mut plan, spec, request.id, request.bundle)?;
+        if hooked {
+            // They are the payload's: a hook may write more, or start more.
+            process::late_limits(&mut plan, process);
+        }
+        process::become_payload(&mut plan, process, host, &filters)?;
+    }
 
     limits::check(&plan)?;
     Ok(Lowered {
@@ -196,9 +201,18 @@ fn ready(plan: &mut Plan, gate: Option<(Slot, Slot)>) {
     }
 }
 
-fn payload<'s, 'a>(spec: &'s Spec<'a>) -> Result<&'s Process<'a>> {
-    let missing = || Error::lower("/process", LowerProblem::Missing);
-    spec.process.as_ref().ok_or_else(missing)
+/// Without a process there is a container all the same, which nothing can start: `start` is what needs one (config.md, "Process").
+/// What waits in it is as little as can be.
+fn payload<'s, 'a>(spec: &'s Spec<'a>, gate: bool) -> Result<Cow<'s, Process<'a>>> {
+    match &spec.process {
+        Some(process) => Ok(Cow::Borrowed(process)),
+        None if gate => Ok(Cow::Owned(Process {
+            cwd: "/".into(),
+            no_new_privileges: true,
+            ..Process::default()
+        })),
+        None => Err(Error::lower("/process", LowerProblem::Missing)),
+    }
 }
 
 /// A relative root starts at the bundle (config.md, "Root").
