@@ -220,12 +220,13 @@ fn take_away(exceptions: &mut Vec<(Rule, Origin)>, rule: &Rule, origin: &Origin)
     Ok(())
 }
 
-/// The kernel wants one exception to cover all the access of an open: what a wider one allows is added to the narrower.
+/// The kernel wants one exception to cover all the access of an open: what a wider one lets be read or written is added to the
+/// narrower. mknod(2) asks for itself, so the wider one will do.
 fn widen_nested(exceptions: &mut [(Rule, Origin)]) {
     for index in 0..exceptions.len() {
         let narrow = exceptions[index].0;
         let wider = exceptions.iter().filter(|(e, _)| e.covers(&narrow));
-        exceptions[index].0.access = wider.fold(narrow.access, |bits, (e, _)| bits | e.access);
+        exceptions[index].0.access = wider.fold(narrow.access, |bits, (e, _)| bits | e.access & (READ | WRITE));
     }
 }
 

@@ -347,7 +347,7 @@ fn device_rules_are_lines_on_v1_and_a_program_on_v2() {
         let file = |f: &str| format!("/sys/fs/cgroup/devices/c/x/devices.{f}");
         assert_eq!(list[0], (file("deny"), "a".to_owned()));
         // mknod is allowed for all, and one entry has to cover the whole request.
-        assert_eq!(list[1], (file("allow"), "c 10:200 rwm".to_owned()));
+        assert_eq!(list[1], (file("allow"), "c 10:200 rw".to_owned()));
         assert_eq!(list.len(), 2 + crate::DEFAULT_DEVICES.len());
     }
     let layout = layout(Mode::V2);

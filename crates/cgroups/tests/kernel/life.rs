@@ -110,7 +110,7 @@ fn limits_are_what_the_files_say() {
             .join("devices.list"),
     );
     assert_eq!(list.lines().count(), 1 + DEFAULT_DEVICES.len(), "{list}");
-    assert!(list.lines().any(|line| line == "c 10:200 rwm"), "{list}");
+    assert!(list.lines().any(|line| line == "c 10:200 rw"), "{list}");
 
     // Period, quota and burst are changed both ways, where either order alone would be refused one way.
     for json in [

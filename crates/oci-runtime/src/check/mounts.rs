@@ -87,9 +87,14 @@ fn check_bind(
     if mount.source.is_empty() && !options.remount {
         problems.error(at!["mounts", index, "source"], Fault::BindWithoutSource);
     }
-    for (key, _) in &options.data {
-        let fault = Fault::BindWithData((*key).into());
-        problems.error(at!["mounts", index, "options", place_of(mount, key)], fault);
+    for (key, value) in &options.data {
+        let place = at!["mounts", index, "options", place_of(mount, key)];
+        match value {
+            // A parameter of a file system, which mount(2) ignores: the file system is there already.
+            Some(_) => problems.warning(place, Fault::OptionWithoutEffect((*key).into())),
+            // A word may be a misspelt flag, and a flag may be a matter of security.
+            None => problems.error(place, Fault::BindWithData((*key).into())),
+        }
     }
     // The superblock is not the container's to change. `ro` is an attribute of the mount as well.
     for flag in options.sb_flags.iter().filter(|flag| **flag != "ro") {

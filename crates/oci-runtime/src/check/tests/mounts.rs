@@ -37,9 +37,10 @@ fn mounts() {
             &["E /mounts/7/source: a bind mount needs a source"],
         ),
         (
-            &bind(json!(["ro", "bind", "size=1k", "rsync"])),
+            &bind(json!(["ro", "bind", "size=1k", "rsync", "nosiud"])),
             &[
-                "E /mounts/7/options/2: \"size\" is not an option of a bind mount",
+                "W /mounts/7/options/2: option \"size\" has no effect",
+                "E /mounts/7/options/4: \"nosiud\" is not an option of a bind mount",
                 "W /mounts/7/options/3: option \"sync\" has no effect",
             ],
         ),
