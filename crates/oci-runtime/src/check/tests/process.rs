@@ -8,7 +8,6 @@ use crate::spec::Process;
 #[test]
 fn process() {
     assert_all(&[
-        (&[("/process", json!(null))], &["E /process: is required"]),
         (
             &[("/process/args", json!([]))],
             &["E /process/args: is required"],
