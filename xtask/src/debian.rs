@@ -111,6 +111,30 @@ pub const TEST: &[Package] = &[
     },
 ];
 
+/// What `conformance` needs: Go, what the validation suite imports, and tools to fetch it with.
+pub const CONFORMANCE: &[Package] = &[
+    Package {
+        name: "golang-go",
+        why: "builds the validation suite",
+    },
+    Package {
+        name: "golang-github-opencontainers-runtime-tools-dev",
+        why: "depends on what the validation suite imports",
+    },
+    Package {
+        name: "golang-github-google-uuid-dev",
+        why: "is imported by the validation suite",
+    },
+    Package {
+        name: "debian-archive-keyring",
+        why: "verifies its source",
+    },
+    Package {
+        name: "xz-utils",
+        why: "unpacks its source",
+    },
+];
+
 /// Installs what is missing of `packages`; needs root and network only when something is.
 pub fn install(packages: &[&[Package]]) -> Result<()> {
     let missing = missing(packages)?;

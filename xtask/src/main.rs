@@ -5,9 +5,11 @@
 mod bench;
 mod build;
 mod command;
+mod conformance;
 mod debian;
 mod demo;
 mod error;
+mod peers;
 mod rootfs;
 mod source;
 mod supervise;
@@ -69,6 +71,12 @@ const COMMANDS: &[Command] = &[
         run: bench::run,
     },
     Command {
+        name: "conformance",
+        summary: "the validation suite of the OCI runtime-tools, alone or against runc, crun and youki (root)",
+        help: conformance::HELP,
+        run: conformance::run,
+    },
+    Command {
         name: "vm",
         summary: "the integration tests in a guest with systemd and cgroup v2 alone (root)",
         help: vm::HELP,
@@ -80,7 +88,7 @@ fn run(name: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
     if matches!(name, "help" | "--help" | "-h") {
         println!("Usage: cargo xtask COMMAND [OPTION...]\n");
         for command in COMMANDS {
-            println!("  {:<6}  {}", command.name, command.summary);
+            println!("  {:<11}  {}", command.name, command.summary);
         }
         println!("\n`cargo xtask COMMAND --help` says more.");
         return Ok(ExitCode::SUCCESS);

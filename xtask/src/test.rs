@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::command::spawn_error;
 use crate::error::{Error, Result};
-use crate::{build, debian, source, workspace};
+use crate::{build, conformance, debian, source, workspace};
 
 pub const HELP: &str = "\
 Usage: cargo xtask test [--only STEP]... [--no-install]
@@ -17,7 +17,7 @@ Usage: cargo xtask test [--only STEP]... [--no-install]
 Runs every check that has to pass, all of them even when one fails, and ends with one line that counts.
 
   --only STEP    only this step (may be given more than once):
-                 install fmt lengths circles clippy build demo unit integration package
+                 install fmt lengths circles clippy build demo unit integration conformance package
   --no-install   do not install Debian packages that are missing
 
 Installing needs root and, when a package is missing, network. The integration tests need root and the
@@ -85,6 +85,11 @@ const STEPS: &[Step] = &[
         run: integration,
     },
     Step {
+        name: "conformance",
+        says: "the validation suite of the OCI runtime-tools, as far as it is expected to pass",
+        run: conformance::test,
+    },
+    Step {
         name: "package",
         says: "cargo package of the library and what it is made of",
         run: package,
@@ -116,7 +121,8 @@ const PUBLISHED: &[&str] = &[
 
 pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let steps = parse(arguments)?;
-    if steps.iter().any(|step| step.name == "integration") {
+    let of_root = ["integration", "conformance"];
+    if steps.iter().any(|step| of_root.contains(&step.name)) {
         workspace::need_root(
             "make containers (steps that need no root: --only fmt, clippy, unit, ...)",
         )?;

@@ -9,7 +9,7 @@ use super::config::config;
 use super::host::{Host, PARENT};
 use crate::command::{check, read};
 use crate::error::{Result, io_error};
-use crate::{rootfs, workspace};
+use crate::{peers, rootfs, workspace};
 
 /// A runtime and its two bundles.
 pub struct Contender {
@@ -33,14 +33,8 @@ pub enum Payload {
 const ENDS: &[&str] = &["/bin/true"];
 const STAYS: &[&str] = &["/bin/sleep", "100000"];
 
-/// Where a contender is found: in these places in turn; a name without a slash in PATH.
-const FOUND: &[(&str, &[&str])] = &[
-    ("ocirun", &[]),
-    ("crun", &["crun"]),
-    ("runc", &["runc", "/usr/sbin/runc"]),
-    ("youki", &["youki"]),
-    ("limit", &[]),
-];
+/// All that may take part.
+const CONTENDERS: &[&str] = &["ocirun", "crun", "runc", "youki", "limit"];
 
 /// Makes root file system and bundles in `directory`, and gives the contenders that are there.
 pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<Contender>> {
@@ -49,14 +43,14 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
     rootfs::make(&rootfs)?;
     let limit = compile_limit(directory)?;
     let mut contenders = Vec::new();
-    for (name, places) in FOUND
+    for name in CONTENDERS
         .iter()
-        .filter(|(name, _)| !without.iter().any(|other| other == name))
+        .filter(|name| !without.iter().any(|other| other == *name))
     {
         let program = match *name {
             "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
             "limit" => Some(limit.clone()),
-            _ => places.iter().find_map(|place| find(place)),
+            _ => peers::find(name),
         };
         let Some(program) = program.filter(|program| program.exists()) else {
             println!("{name}: not found, left out");
@@ -64,28 +58,28 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
         };
         let contender = Contender {
             name,
-            version: String::new(),
+            version: match *name {
+                "limit" => String::new(),
+                _ => peers::version(&program),
+            },
             program,
             directory: directory.join(name),
             rootfs: rootfs.clone(),
             hierarchies: host.hierarchies.clone(),
         };
         contender.make_bundles()?;
-        contenders.push(Contender {
-            version: contender.read_version(),
-            ..contender
-        });
+        contenders.push(contender);
     }
     Ok(contenders)
 }
 
 /// Removes the containers that any contender may have left in `directory`.
 pub fn remove_all(directory: &Path) {
-    for (name, places) in FOUND.iter().filter(|(name, _)| *name != "limit") {
+    for name in CONTENDERS.iter().filter(|name| **name != "limit") {
         let state = directory.join(name).join("state");
         let program = match *name {
             "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
-            _ => places.iter().find_map(|place| find(place)),
+            _ => peers::find(name),
         };
         for entry in fs::read_dir(&state).into_iter().flatten().flatten() {
             if let Some(program) = &program {
@@ -215,19 +209,6 @@ impl Contender {
         }
         Ok(())
     }
-
-    /// `crun version 1.8.1` -> `1.8.1`
-    fn read_version(&self) -> String {
-        if self.is_limit() {
-            return String::new();
-        }
-        let text = read(Command::new(&self.program).arg("--version")).unwrap_or_default();
-        text.lines()
-            .next()
-            .and_then(|line| line.split(' ').next_back())
-            .unwrap_or_default()
-            .to_owned()
-    }
 }
 
 fn args(payload: Payload) -> &'static [&'static str] {
@@ -235,15 +216,6 @@ fn args(payload: Payload) -> &'static [&'static str] {
         Payload::Ends => ENDS,
         Payload::Stays => STAYS,
     }
-}
-
-fn find(place: &str) -> Option<PathBuf> {
-    if place.contains('/') {
-        return Some(PathBuf::from(place)).filter(|path| path.exists());
-    }
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|folder| folder.join(place))
-        .find(|path| path.exists())
 }
 
 fn compile_limit(directory: &Path) -> Result<PathBuf> {

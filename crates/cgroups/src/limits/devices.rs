@@ -226,7 +226,9 @@ fn widen_nested(exceptions: &mut [(Rule, Origin)]) {
     for index in 0..exceptions.len() {
         let narrow = exceptions[index].0;
         let wider = exceptions.iter().filter(|(e, _)| e.covers(&narrow));
-        exceptions[index].0.access = wider.fold(narrow.access, |bits, (e, _)| bits | e.access & (READ | WRITE));
+        exceptions[index].0.access = wider.fold(narrow.access, |bits, (e, _)| {
+            bits | e.access & (READ | WRITE)
+        });
     }
 }
 
