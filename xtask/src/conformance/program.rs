@@ -17,7 +17,7 @@ use super::tap::{self, Said};
 use crate::command::spawn_error;
 use crate::error::{Error, Result, io_error};
 
-const LIMIT: Duration = Duration::from_secs(90);
+const LIMIT: Duration = Duration::from_secs(300);
 const AT_A_TIME: usize = 4;
 
 /// These make their assertion by the exit status and say nothing when it holds.
