@@ -10,9 +10,11 @@ mod debian;
 mod demo;
 mod error;
 mod peers;
+mod record;
 mod rootfs;
 mod source;
 mod supervise;
+mod tally;
 mod test;
 mod vm;
 mod workspace;
@@ -75,6 +77,12 @@ const COMMANDS: &[Command] = &[
         summary: "the validation suite of the OCI runtime-tools, alone or against runc, crun and youki (root)",
         help: conformance::HELP,
         run: conformance::run,
+    },
+    Command {
+        name: "record",
+        summary: "keep what engines send to a runtime, and scrub it for the corpus",
+        help: record::HELP,
+        run: record::run,
     },
     Command {
         name: "vm",

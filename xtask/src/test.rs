@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
-use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use crate::command::spawn_error;
 use crate::error::{Error, Result};
+use crate::tally::Tally;
 use crate::{build, conformance, debian, source, workspace};
 
 pub const HELP: &str = "\
@@ -23,14 +23,6 @@ Runs every check that has to pass, all of them even when one fails, and ends wit
 Installing needs root and, when a package is missing, network. The integration tests need root and the
 release binary; another runtime is tested instead when OCIRUN=/its/absolute/path is set.
 ";
-
-/// What a step found: tests by their results, or the step itself as one test.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tally {
-    pub passed: u64,
-    pub failed: u64,
-    pub skipped: u64,
-}
 
 struct Step {
     name: &'static str,
@@ -362,23 +354,6 @@ pub fn test_result(line: &str) -> Option<Tally> {
         failed: count("failed")?,
         skipped: count("ignored")?,
     })
-}
-
-impl Tally {
-    pub fn text(self) -> String {
-        format!(
-            "{} passed, {} failed, {} skipped",
-            self.passed, self.failed, self.skipped
-        )
-    }
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
 }
 
 #[cfg(test)]

@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 use crate::error::{Error, Result};
 use crate::supervise::supervised;
-use crate::test::Tally;
-use crate::{build, debian, workspace};
+use crate::tally::Tally;
+use crate::{debian, workspace};
 use program::{Verdict, run_all};
-use runtime::Runtime;
+use runtime::{Runtime, directory, ours};
 
 pub const HELP: &str = "\
 Usage: cargo xtask conformance [OPTION...]
@@ -104,20 +104,6 @@ fn suite(fetch: bool) -> Result<go::Suite> {
     debian::install(&[debian::CONFORMANCE])?;
     let source = source::source(&directory(), fetch)?;
     go::build(source)
-}
-
-/// This runtime: `OCIRUN`, else the release binary.
-fn ours() -> Result<Runtime> {
-    let program = match std::env::var_os("OCIRUN") {
-        Some(program) => program.into(),
-        None => build::build()?,
-    };
-    build::need_built(&program)?;
-    Runtime::at("ocirun", &program)
-}
-
-fn directory() -> PathBuf {
-    workspace::target().join("conformance")
 }
 
 fn parse(arguments: Vec<OsString>) -> Result<Options> {

@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{directory, ours};
 use crate::command::read;
 use crate::error::{Result, io_error};
-use crate::{peers, rootfs};
+use crate::{build, peers, rootfs, workspace};
 
 /// A runtime and where it may leave things.
 pub struct Runtime {
@@ -28,6 +27,21 @@ pub fn all() -> Result<Vec<Runtime>> {
         }
     }
     Ok(runtimes)
+}
+
+/// This runtime: `OCIRUN`, else the release binary.
+pub fn ours() -> Result<Runtime> {
+    let program = match std::env::var_os("OCIRUN") {
+        Some(program) => program.into(),
+        None => build::build()?,
+    };
+    build::need_built(&program)?;
+    Runtime::at("ocirun", &program)
+}
+
+/// Where everything of the suite is kept.
+pub fn directory() -> PathBuf {
+    workspace::target().join("conformance")
 }
 
 impl Runtime {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::command::{read, spawn_error};
 use crate::error::{Error, Result};
-use crate::test::{Tally, test_result};
+use crate::tally::Tally;
+use crate::test::test_result;
 
 /// What the script of the payload prints at last, followed by the number of programs that failed.
 pub const END: &str = "end of the payload, programs that failed: ";

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::debian::{self, Package};
 use crate::error::{Error, Result};
 use crate::rootfs::replace;
-use crate::test::Tally;
+use crate::tally::Tally;
 use crate::{build, workspace};
 
 pub const HELP: &str = "\

@@ -1,6 +1,7 @@
 //! Lowering without a kernel: golden plans of configurations as engines send them, and the order of steps for any other.
 
 mod cgroup;
+mod corpus;
 mod labels;
 mod mutated;
 
