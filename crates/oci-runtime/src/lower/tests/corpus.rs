@@ -94,6 +94,7 @@ fn golden_plans_of_the_corpus_s_processes() {
             cgroup: &cgroup,
             preserve_fds: 0,
             keyring: true,
+            record: false,
         };
         let (plan, _) = exec(&spec, &process, &host, join).expect("it lowers");
         golden(&format!("corpus/{name}-hybrid"), &plan);
