@@ -16,7 +16,7 @@ fn a_later_mount_covers_an_earlier_one_and_is_below_it_in_the_other_order() {
         let Some(case) = case() else { return };
         let source = case.path("source");
         fs::create_dir(&source).expect("a directory");
-        let mut mounts = vec![
+        let mut mounts = [
             json!({"destination": "/tmp/below", "type": "bind", "source": text(&source), "options": ["bind"]}),
             json!({"destination": "/tmp", "type": "tmpfs", "source": "t"}),
         ];
