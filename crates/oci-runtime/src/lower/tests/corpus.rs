@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{HYBRID, Join, UNIFIED, create, exec, golden, host, request};
+use super::super::exec;
+use super::exec::join;
+use super::{HYBRID, UNIFIED, create, golden, host, request};
 use crate::check::{Severity, check};
 use crate::spec::{self, Process};
 
@@ -87,16 +89,7 @@ fn golden_plans_of_the_corpus_s_processes() {
         let host = host(HYBRID);
         let cgroup =
             oci_runtime_cgroups::resolve(&host.cgroups, None, "golden").expect("it resolves");
-        let join = Join {
-            id: "golden",
-            pid: 4242,
-            namespaces: 0x6c02_0000,
-            cgroup: &cgroup,
-            preserve_fds: 0,
-            keyring: true,
-            record: false,
-        };
-        let (plan, _) = exec(&spec, &process, &host, join).expect("it lowers");
+        let (plan, _) = exec(&spec, &process, &host, join(&cgroup)).expect("it lowers");
         golden(&format!("corpus/{name}-hybrid"), &plan);
     }
 }
