@@ -13,6 +13,7 @@
  *   limit start  STATE
  *   limit delete STATE ROOTFS CGROUP HIERARCHY...
  *   limit exec   STATE ROOTFS CGROUP HIERARCHY... -- PROGRAM [ARG...]   in the created container
+ *   limit mounts STATE ROOTFS CGROUP HIERARCHY... -- COUNT PROGRAM [ARG...]   run, with STATE bound to /mnt/0, /mnt/1, ...
  *
  * STATE is a directory that exists, ROOTFS an absolute path with proc, dev and sys in it, CGROUP a path
  * such as /bench/limit whose parent exists in each HIERARCHY, and a HIERARCHY a mount point named for its
@@ -44,6 +45,7 @@ static struct hierarchy {
 	int dir;         /* the same, opened */
 } hierarchies[HIERARCHIES];
 static int hierarchy_count, unified;
+static word binds;                /* `mounts` only: how many */
 static int gate = -1, ready = -1; /* `create` only: the fifo that `start` writes, the pipe to the caller */
 static char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm",
                                     "HOME=/root", NULL};
@@ -147,7 +149,7 @@ static void remove_cgroups(void) {
 
 /* ---- the root file system ---- */
 
-enum { RDONLY = 1, NOSUID = 2, NODEV = 4, NOEXEC = 8, REMOUNT = 32, BIND = 4096, REC = 16384, SLAVE = 1 << 19,
+enum { RDONLY = 1, NOSUID = 2, NODEV = 4, NOEXEC = 8, REMOUNT = 32, BIND = 4096, REC = 16384, PRIVATE = 1 << 18, SLAVE = 1 << 19,
        RELATIME = 1 << 21, STRICTATIME = 1 << 24 };
 
 static const struct mount {
@@ -215,6 +217,12 @@ static void populate_root(void) {
 		must(mount(m->source, m->target, m->type, m->flags, m->data), m->target);
 	}
 	mount_cgroups();
+	for (word i = 0; i < binds; i++) {
+		char target[PATH];
+		append_number(append(target, "mnt/"), i);
+		must(mount(state, target, NULL, BIND | REC, NULL), target);
+		must(mount(NULL, target, NULL, REC | PRIVATE, NULL), target);
+	}
 	for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
 		must(call4(__NR_mknodat, AT_FDCWD, devices[i].path, 0020666, devices[i].major << 8 | devices[i].minor),
 		     devices[i].path);
@@ -342,6 +350,14 @@ static _Noreturn void run(void) {
 	leave(status);
 }
 
+static _Noreturn void run_with_mounts(void) {
+	for (const char *digit = *program++; *digit; digit++)
+		binds = binds * 10 + (word)(*digit - '0');
+	/* The new process reads this memory, which the compiler cannot know. */
+	__asm__ volatile("" ::: "memory");
+	run();
+}
+
 static char *state_path(char *path, const char *name) {
 	append(append(append(path, state), "/"), name);
 	return path;
@@ -403,7 +419,8 @@ static _Noreturn void exec(void) {
 static const struct verb {
 	const char *name;
 	void (*act)(void);
-} verbs[] = {{"run", run}, {"create", create}, {"start", start}, {"delete", delete}, {"exec", exec}};
+} verbs[] = {{"run", run}, {"create", create}, {"start", start}, {"delete", delete}, {"exec", exec},
+             {"mounts", run_with_mounts}};
 
 static void add_hierarchy(const char *mount_point) {
 	struct hierarchy *h = hierarchies + hierarchy_count++;

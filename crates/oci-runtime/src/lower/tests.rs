@@ -7,6 +7,7 @@ mod mutated;
 
 mod exec;
 mod execution;
+mod speed;
 
 use std::path::{Path, PathBuf};
 
