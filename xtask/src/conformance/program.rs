@@ -55,7 +55,7 @@ pub fn run_all(suite: &Suite, runtime: &Runtime, names: &[String]) -> Result<Vec
         while let index = next.fetch_add(1, Ordering::Relaxed)
             && let Some(name) = names.get(index)
         {
-            let alone = name.starts_with("linux_cgroups_").then(|| cgroups.lock());
+            let alone = in_cgroups(name).then(|| cgroups.lock());
             let verdict = run(suite, &place, name);
             drop(alone);
             if let Ok(mut verdicts) = verdicts.lock() {
@@ -72,6 +72,10 @@ pub fn run_all(suite: &Suite, runtime: &Runtime, names: &[String]) -> Result<Vec
     place.tidy();
     verdicts.sort_by_key(|(index, _)| *index);
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
+fn in_cgroups(name: &str) -> bool {
+    name.starts_with("linux_cgroups_") || name.ends_with("_resources")
 }
 
 fn run(suite: &Suite, place: &Place, name: &str) -> Result<Verdict> {

@@ -7,7 +7,7 @@ pub struct Said {
     pub passed: usize,
     /// The assertions that do not hold, with what was said of them.
     pub failed: Vec<String>,
-    /// The number of assertions that were to come; the last one counts.
+    /// The number of assertions that were to come, of all plans together.
     pub planned: Option<usize>,
     /// Errors in details that belong to no assertion: all that some programs say when something fails.
     pub errors: Vec<String>,
@@ -38,7 +38,9 @@ pub fn parse(text: &str) -> Said {
                     said.passed += 1;
                     after_failure = false;
                 } else if let Some(count) = line.strip_prefix("1..") {
-                    said.planned = count.parse().ok();
+                    // Some programs print two plans, of which one is empty.
+                    let before = said.planned.unwrap_or(0);
+                    said.planned = count.parse().ok().map(|count: usize| before + count);
                 }
             }
         }
