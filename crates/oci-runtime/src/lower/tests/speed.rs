@@ -43,7 +43,8 @@ fn fastest(json: &str, rounds: usize) -> [Duration; 2] {
 fn ten_times_the_mounts_take_about_ten_times_as_long() {
     let [_, few] = fastest(&docker(200), 20);
     let [_, many] = fastest(&docker(2000), 5);
-    assert!(many < 20 * few, "200 mounts: {few:?}, 2000: {many:?}");
+    // Linear is 10, quadratic 100; the rest is for a machine that does other things.
+    assert!(many < 40 * few, "200 mounts: {few:?}, 2000: {many:?}");
 }
 
 /// `cargo test --release -p oci-runtime --lib speed -- --ignored --nocapture`
