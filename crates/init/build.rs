@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Small, self-contained, at a fixed address: nothing to load, to link or to relocate at run time.
 const CODEGEN: &[&str] = &[
-    "opt-level=s",
+    "opt-level=z",
     "panic=abort",
     "lto=fat",
     "codegen-units=1",
@@ -22,6 +22,7 @@ const CODEGEN: &[&str] = &[
     "link-arg=-nostartfiles",
     "link-arg=-nostdlib",
     "link-arg=-static",
+    "link-arg=-Wl,--no-eh-frame-hdr,-T,stage/sections.ld",
     "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
 ];
 

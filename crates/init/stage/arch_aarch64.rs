@@ -82,6 +82,23 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
     to
 }
 
+/// bcmp of the C runtime, which the compiler may call: 0 where all bytes are the same.
+///
+/// # Safety
+/// `count` bytes are readable at `one` and at `other`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, count: usize) -> i32 {
+    let differ: u32;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("mov {d:w}, wzr", "cbz {n}, 3f", "2:", "ldrb {d:w}, [{a}], #1", "ldrb {e:w}, [{b}], #1",
+            "subs {d:w}, {d:w}, {e:w}", "b.ne 3f", "subs {n}, {n}, #1", "b.ne 2b", "3:",
+            n = inout(reg) count => _, a = inout(reg) one => _, b = inout(reg) other => _, d = out(reg) differ, e = out(reg) _,
+            options(nostack, readonly));
+    }
+    differ.cast_signed()
+}
+
 /// `O_DIRECTORY` of open(2).
 pub const O_DIRECTORY: u64 = 0x4000;
 /// `O_NOFOLLOW` of open(2).

@@ -81,6 +81,21 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, count: usize) -> *mut u8 {
     to
 }
 
+/// bcmp of the C runtime, which the compiler may call: 0 where all bytes are the same.
+///
+/// # Safety
+/// `count` bytes are readable at `one` and at `other`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(one: *const u8, other: *const u8, count: usize) -> i32 {
+    let differ: u8;
+    // SAFETY: the caller's promise; the direction flag is clear by the ABI. The first comparison is for no bytes at all.
+    unsafe {
+        asm!("cmp rcx, rcx", "repe cmpsb", "setne al", inout("rcx") count => _, inout("rsi") one => _,
+            inout("rdi") other => _, out("al") differ, options(nostack, readonly));
+    }
+    i32::from(differ)
+}
+
 /// `O_DIRECTORY` of open(2).
 pub const O_DIRECTORY: u64 = 0x1_0000;
 /// `O_NOFOLLOW` of open(2).

@@ -47,7 +47,7 @@ fn it_is_a_small_static_executable() {
     const ET_EXEC: u64 = 2;
     assert_eq!(&ELF[..5], b"\x7fELF\x02");
     assert_eq!(number(16, 2), ET_EXEC, "its address is fixed");
-    assert!(ELF.len() < 80 * 1024, "{} bytes", ELF.len());
+    assert!(ELF.len() < 64 * 1024, "{} bytes", ELF.len());
 }
 
 #[test]
