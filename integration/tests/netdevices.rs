@@ -163,6 +163,19 @@ fn a_device_moves_with_its_addresses_and_gets_its_name() {
     assert!(routes.contains("eth0\t0002010A"), "{routes}");
 }
 
+/// A machine that has run for long has made many devices.
+#[test]
+fn a_device_moves_however_high_its_number_is() {
+    let devices = json!({"far": {"name": "eth0"}});
+    let Some(case) = case_with(|c| c["linux"]["netDevices"] = devices) else {
+        return;
+    };
+    let network = Network::new();
+    network.ip("link add far index 2147483646 type veth peer name near");
+    network.create(&case).ok();
+    assert!(device(case.init_from_pid_file(), "eth0").is_some());
+}
+
 #[test]
 fn a_device_keeps_its_name_unless_another_is_asked_for() {
     let Some(case) = case_with(|c| c["linux"]["netDevices"] = json!({"ve0": {}})) else {

@@ -213,13 +213,18 @@ fn lasting(body: &[u8], device: u32) -> Option<Address> {
 /// Moves a device from one side to the other; answers its index there. Under a name of ours, because the kernel renames it only
 /// after the move, when it is too late to fail.
 fn send_over(from: &Rtnetlink, to: &Rtnetlink, index: u32) -> Result<u32, Failed> {
-    let name = format!("oci{:x}.{index:x}", std::process::id());
+    let name = passing_name(std::process::id(), index);
     let namespace = sys::namespace_of(to.as_fd()).map_err(|errno| ("SIOCGSKNS", errno))?;
     let request = Request::new(NEW_LINK, 0, &link_head(index, 0))
         .with(NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes())
         .with_name(NAME, &name);
     from.ask(request).map_err(|errno| (MOVE, errno))?;
     number(&find(to, &name)?, 4).ok_or((LOOK, Errno::EBADMSG))
+}
+
+/// A name that no other has, of at most 15 bytes: the kernel's pids have 22 bits, its indices 31.
+fn passing_name(pid: u32, index: u32) -> String {
+    format!("{pid:x}.{index:x}")
 }
 
 /// Gives a device that has been moved its name, its addresses, and life.
@@ -260,6 +265,12 @@ mod tests {
             body.clear();
         }
         body
+    }
+
+    #[test]
+    fn a_name_on_the_way_is_never_too_long() {
+        let longest = passing_name(1 << 22, i32::MAX as u32);
+        assert!(longest.len() <= 15, "{longest}");
     }
 
     #[test]

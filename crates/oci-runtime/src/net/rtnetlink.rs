@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recvfrom, send, socket,
 };
 
 /// `RTM_NEWLINK`: a link, or a change of one.
@@ -90,10 +90,14 @@ impl Rtnetlink {
         // The kernel fills no more than 32 KiB at once.
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let count = match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            let (count, sender) = match recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), &mut buffer) {
                 Err(Errno::EINTR) => continue,
                 other => other?,
             };
+            // Whoever rules the namespace can send here too; the kernel is the one whose port is 0.
+            if sender.is_none_or(|sender| sender.pid() != 0) {
+                continue;
+            }
             if take_apart(buffer.get(..count).unwrap_or_default(), &mut answers)? {
                 return Ok(answers);
             }
@@ -190,6 +194,25 @@ mod tests {
         assert!(!all.expect("the links").is_empty(), "not even lo");
         let one = Request::new(GET_LINK, 0, &[0; 16]).with_name(3, "no-such-device");
         assert_eq!(socket.ask(one).expect_err("nobody has it"), Errno::ENODEV);
+    }
+
+    #[test]
+    fn what_others_send_is_no_answer() {
+        use nix::sys::socket::{getsockname, sendto};
+        let socket = Rtnetlink::open().expect("a socket");
+        let lo = || Request::new(GET_LINK, 0, &[0; 16]).with_name(3, "lo");
+        socket.ask(lo()).expect("lo");
+        let port = getsockname::<NetlinkAddr>(socket.0.as_raw_fd()).expect("its port");
+        let other = Rtnetlink::open().expect("a socket");
+        let planted = Request::new(NEW_LINK, 0, &[7; 16]).finish();
+        let fd = other.0.as_raw_fd();
+        match sendto(fd, &planted, &port, MsgFlags::empty()) {
+            Err(Errno::EPERM) => return eprintln!("needs CAP_NET_ADMIN"),
+            sent => sent.expect("sent"),
+        };
+        let answers = socket.ask(lo()).expect("lo again");
+        let indices: Vec<_> = answers.iter().map(|body| number(body, 4)).collect();
+        assert_eq!(indices, [Some(1)]);
     }
 
     proptest! {
