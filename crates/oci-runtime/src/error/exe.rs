@@ -75,7 +75,7 @@ pub(crate) fn not_executed(name: &str, errno: Errno, finding: Option<Finding>) -
 
 /// A finding in words.
 fn explanation(finding: Finding) -> String {
-    let text = String::from_utf8_lossy(finding.text());
+    let text = printable(finding.text());
     match finding.found {
         Found::ParentMissing => format!("the directory {text} is missing"),
         Found::ParentNotDirectory => format!("{text} is not a directory"),
@@ -115,6 +115,18 @@ fn explanation(finding: Finding) -> String {
     }
 }
 
+/// It may be the contents of a file of the container's: what a terminal or a log would take for a command is written out.
+fn printable(text: &[u8]) -> String {
+    let mut printable = String::new();
+    for character in String::from_utf8_lossy(text).chars() {
+        match character.is_control() {
+            true => printable.extend(character.escape_default()),
+            false => printable.push(character),
+        }
+    }
+    printable
+}
+
 /// Whose loader it is.
 fn library_of(loader: &str) -> &'static str {
     match loader.rsplit('/').next().unwrap_or_default() {
@@ -147,5 +159,23 @@ fn machine_name(digits: &str) -> String {
     match MACHINES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => (*name).to_owned(),
         None => format!("the machine {number} of elf.h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_is_no_command_to_a_terminal() {
+        let planted = Finding::new(
+            Found::LoaderMissing,
+            "/ld\n\x1b[2Jlevel=info\u{9b}é".as_bytes(),
+        );
+        let told = not_executed("/x", Errno::ENOENT, Some(planted)).to_string();
+        assert!(
+            told.contains("the loader /ld\\n\\u{1b}[2Jlevel=info\\u{9b}é, which"),
+            "{told:?}"
+        );
     }
 }
