@@ -7,6 +7,9 @@ use crate::dbus::Value;
 /// How deep values may be nested.
 const DEPTH: usize = 8;
 
+/// The longest signature of a value in a message.
+const LONGEST: usize = 255;
+
 /// Names of types of numbers, and their letters.
 const TYPES: &[(&str, &str)] = &[
     ("boolean", "b"),
@@ -24,9 +27,31 @@ const NOT_A_VALUE: &str = "this is no value in the text format of GVariant";
 pub(super) fn parse(text: &str) -> Result<Value, &'static str> {
     let mut parser = Parser { rest: text };
     let value = parser.value(None, DEPTH)?;
-    match parser.rest.trim_start().is_empty() {
+    if !parser.rest.trim_start().is_empty() {
+        return Err(NOT_A_VALUE);
+    }
+    // An empty array has the signature that was given for it, whatever that is.
+    let signature = value.signature();
+    match signature.len() <= LONGEST && one_type(signature.as_bytes(), 2 * DEPTH) == Some(&[]) {
         true => Ok(value),
-        false => Err(NOT_A_VALUE),
+        false => Err("its type is none that a property can have"),
+    }
+}
+
+/// What is left of a signature after its first complete type ("Type System" of the D-Bus specification).
+fn one_type(signature: &[u8], depth: usize) -> Option<&[u8]> {
+    let depth = depth.checked_sub(1)?;
+    match signature.split_first()? {
+        (b'b' | b'y' | b'i' | b'u' | b'x' | b't' | b's', rest) => Some(rest),
+        (b'a', rest) => one_type(rest, depth),
+        (b'(', members) => {
+            let mut rest = one_type(members, depth)?;
+            while rest.first() != Some(&b')') {
+                rest = one_type(rest, depth)?;
+            }
+            rest.get(1..)
+        }
+        _ => None,
     }
 }
 
@@ -230,9 +255,21 @@ mod tests {
             "'\\u00e9'",
             "[[[[[[[[[[1]]]]]]]]]]",
             "1.5",
+            "@aq []",
+            "@a []",
+            "@a(s []",
+            "@a() []",
+            "@ass []",
+            "@as\0 []",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+        let members = |count: usize| format!("({})", vec!["1"; count].join(","));
+        assert!(parse(&members(253)).is_ok());
+        assert!(parse(&members(254)).is_err());
+        let arrays = |count: usize| format!("@{}s []", "a".repeat(count));
+        assert!(parse(&arrays(3)).is_ok());
+        assert!(parse(&arrays(300)).is_err());
     }
 
     proptest! {
