@@ -4,14 +4,14 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Create, own_stdio};
+use oci_runtime::{Bundle, Create, Process, StateRoot, delete, own_stdio};
 
 use crate::activation;
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::Failure;
 use crate::notify::{self, Notify};
-use crate::pidfd::pidfd_socket;
+use crate::pidfd::{hand_over, pidfd_socket};
 
 /// `create ID`.
 pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
@@ -22,21 +22,30 @@ pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
     let console = console(terminal(&spec), true, call.arguments.text("console-socket"))?;
     let pidfd = pidfd_socket(&call.arguments)?;
     activation::tell(&mut spec);
-    let notify = Notify::from_environment(&call.root, &id);
+    let notify = Notify::of_new(&call.root, &id);
     if let Some(notify) = &notify {
         notify.prepare(&mut spec)?;
     }
     let options = options(call, &bundle, &spec, &preserved, &console);
-    let made = oci_runtime::create(&call.root, &id, &options);
-    if made.is_err() && notify.is_some() {
-        notify::clear_away(&call.root, &id);
+    let made = oci_runtime::create(&call.root, &id, &options).map_err(Failure::from);
+    let handed = made.and_then(|process| {
+        hand_over(pidfd, &process, "standard", || {
+            unmake(&process, &call.root, &id)
+        })
+    });
+    if let (Err(failure), Some(_)) = (&handed, &notify) {
+        notify::give_up(failure, &call.root, &id);
     }
-    if let Some(socket) = pidfd {
-        socket.send(&made?, "standard")?;
-    } else {
-        made?;
+    handed.map(|()| 0)
+}
+
+/// Ends and removes a container that is not to be after all.
+pub(crate) fn unmake(process: &Process, root: &StateRoot, id: &str) {
+    match delete(root, id, true) {
+        // Whoever inherits our children need not wait for it. That it was somebody else who did is as good.
+        Ok(()) => drop(process.wait()),
+        Err(error) => log::warn!("cannot delete the container again: {error}"),
     }
-    Ok(0)
 }
 
 /// What the library is told.

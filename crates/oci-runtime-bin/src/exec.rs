@@ -9,8 +9,8 @@ use crate::arguments::{Arguments, string};
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::{Failure, Misuse};
-use crate::foreground::{Orphans, attend, block_signals};
-use crate::pidfd::pidfd_socket;
+use crate::foreground::{Orphans, attend, block_signals, forward};
+use crate::pidfd::{hand_over, pidfd_socket};
 use crate::record::recording;
 use crate::user;
 
@@ -73,9 +73,10 @@ fn start(
         let process = oci_runtime::exec(&call.root, &id, &options, describe)?;
         (process, None)
     };
-    if let Some(socket) = pidfd {
-        socket.send(&process, "setns")?;
-    }
+    hand_over(pidfd, &process, "setns", || {
+        forward(&process, libc::SIGKILL);
+        drop(process.wait());
+    })?;
     Ok((process, recorder))
 }
 

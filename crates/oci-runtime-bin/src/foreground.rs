@@ -221,7 +221,7 @@ fn take_signal(
 }
 
 /// A process that has just ended needs no signal any more.
-fn forward(process: &Process, signal: i32) {
+pub(crate) fn forward(process: &Process, signal: i32) {
     if let Err(error) = process.signal(signal) {
         log::debug!("cannot pass on signal {signal}: {error}");
     }

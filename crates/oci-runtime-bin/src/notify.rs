@@ -16,10 +16,12 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt,
+    socket, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike};
 use oci_runtime::spec::{Mount, Spec};
-use oci_runtime::{StateRoot, Status};
+use oci_runtime::{Kind, StateRoot, Status};
 
 use crate::failure::Failure;
 
@@ -42,8 +44,25 @@ pub(crate) struct Listener {
 }
 
 impl Notify {
-    /// What the caller's environment asks for.
-    pub fn from_environment(root: &StateRoot, id: &str) -> Option<Notify> {
+    /// What the caller's environment asks for, for a new container. Where there is one by that id, or can be none, nothing:
+    /// whoever makes it says so, and the directory may be another's.
+    pub fn of_new(root: &StateRoot, id: &str) -> Option<Notify> {
+        let notify = Notify::from_environment(root, id)?;
+        let absent = |error: oci_runtime::Error| error.kind() == Kind::NotFound;
+        oci_runtime::state(root, id)
+            .is_err_and(absent)
+            .then_some(notify)
+    }
+
+    /// The same for one that is about to be started; another start may be waiting at the socket of one that runs.
+    pub fn of_created(root: &StateRoot, id: &str) -> Option<Notify> {
+        let notify = Notify::from_environment(root, id)?;
+        oci_runtime::state(root, id)
+            .is_ok_and(|found| found.status == Status::Created)
+            .then_some(notify)
+    }
+
+    fn from_environment(root: &StateRoot, id: &str) -> Option<Notify> {
         let manager = env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty())?;
         Some(Notify {
             manager,
@@ -111,6 +130,15 @@ impl Notify {
     }
 }
 
+/// Removes what a container had of this that could not be made or kept. Another one by its id keeps its own.
+pub(crate) fn give_up(failure: &Failure, root: &StateRoot, id: &str) {
+    let others = [Kind::AlreadyExists, Kind::InvalidId];
+    match failure {
+        Failure::Runtime(error) if others.contains(&error.kind()) => {}
+        _ => clear_away(root, id),
+    }
+}
+
 /// Removes what a container had of this, if it had it.
 pub(crate) fn clear_away(root: &StateRoot, id: &str) {
     let directory = directory(root, id);
@@ -163,8 +191,7 @@ impl Listener {
     /// The barrier is done when the manager has closed the pipe's end that goes with it: then it has seen what came before.
     fn tell(&self, pid: i32) -> io::Result<()> {
         let address = address(&self.manager)?;
-        let (flags, kind) = (SockFlag::SOCK_CLOEXEC, SockType::Datagram);
-        let socket = socket(AddressFamily::Unix, kind, flags, None)?;
+        let socket = patient_socket(BARRIER)?;
         send(&socket, &address, b"READY=1\n", None)?;
         send(
             &socket,
@@ -195,6 +222,15 @@ fn address(manager: &OsStr) -> io::Result<UnixAddr> {
         Some(name) => UnixAddr::new_abstract(name)?,
         None => UnixAddr::new(Path::new(manager))?,
     })
+}
+
+/// A socket that waits no longer for room at the other end, whose queue may be full.
+fn patient_socket(patience: Duration) -> io::Result<OwnedFd> {
+    let (flags, kind) = (SockFlag::SOCK_CLOEXEC, SockType::Datagram);
+    let socket = socket(AddressFamily::Unix, kind, flags, None)?;
+    let limit = TimeVal::milliseconds(patience.as_millis() as i64);
+    setsockopt(&socket, sockopt::SendTimeout, &limit)?;
+    Ok(socket)
 }
 
 fn send(socket: &OwnedFd, to: &UnixAddr, bytes: &[u8], fd: Option<OwnedFd>) -> io::Result<()> {
@@ -235,6 +271,24 @@ fn wait(fd: std::os::fd::BorrowedFd<'_>, patience: Duration) -> io::Result<bool>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_manager_that_does_not_read_holds_nobody_up() {
+        let name = format!("oci-notify-test-{}", std::process::id());
+        let address = UnixAddr::new_abstract(name.as_bytes()).expect("a name");
+        let manager = socket(
+            AddressFamily::Unix,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        );
+        let manager = manager.expect("a socket");
+        nix::sys::socket::bind(manager.as_raw_fd(), &address).expect("its name");
+        let socket = patient_socket(Duration::from_millis(10)).expect("a socket");
+        // Its queue is far from as long.
+        let full = (0..100_000).find_map(|_| send(&socket, &address, b"READY=1\n", None).err());
+        assert_eq!(full.expect("an end").kind(), io::ErrorKind::WouldBlock);
+    }
 
     #[test]
     fn ready_is_a_line_of_its_own() {

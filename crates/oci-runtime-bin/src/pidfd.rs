@@ -27,9 +27,23 @@ pub(crate) fn pidfd_socket(arguments: &Arguments) -> Result<Option<PidfdSocket>,
     connected.map(PidfdSocket).map(Some)
 }
 
+/// Sends the pidfd where one is waited for. If that fails `undo` ends the process: for the caller there is none.
+pub(crate) fn hand_over(
+    socket: Option<PidfdSocket>,
+    process: &Process,
+    text: &str,
+    undo: impl FnOnce(),
+) -> Result<(), Failure> {
+    let sent = socket.map_or(Ok(()), |socket| socket.send(process, text));
+    if sent.is_err() {
+        undo();
+    }
+    sent
+}
+
 impl PidfdSocket {
     /// Sends one message with the pidfd; its text says which process it is: `standard` for the first, `setns` for another.
-    pub fn send(&self, process: &Process, text: &str) -> Result<(), Failure> {
+    fn send(&self, process: &Process, text: &str) -> Result<(), Failure> {
         let fds = [process.pidfd().as_raw_fd()];
         let rights = [ControlMessage::ScmRights(&fds)];
         let text = [IoSlice::new(text.as_bytes())];

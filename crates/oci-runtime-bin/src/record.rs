@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use oci_runtime::Recorder;
@@ -47,7 +47,7 @@ impl Recording {
         let mut text = serde_json::to_vec_pretty(&profile)?;
         text.push(b'\n');
         let new = beside(&self.path);
-        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, &self.path));
+        let written = write_new(&new, &text).and_then(|()| fs::rename(&new, &self.path));
         written.map_err(|source| {
             let _ = fs::remove_file(&new);
             self.failed("write", source)
@@ -87,6 +87,15 @@ impl Recording {
             source,
         }
     }
+}
+
+/// The directory may be anybody's to write to: the file is one that was not there before, and no link leads us to another.
+fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::File::create_new(path)?.write_all(text)
 }
 
 /// A name for the new file in the same directory, which nobody else uses.

@@ -7,11 +7,11 @@ use oci_runtime::{Bundle, Create, Kind, Process, Recorder, StateRoot, delete, oo
 use crate::activation;
 use crate::call::Call;
 use crate::console::{Console, console};
-use crate::create::{options, terminal};
+use crate::create::{options, terminal, unmake};
 use crate::failure::Failure;
 use crate::foreground::{Orphans, attend, block_signals};
 use crate::notify::{self, Listener, Notify};
-use crate::pidfd::pidfd_socket;
+use crate::pidfd::{hand_over, pidfd_socket};
 use crate::record::recording;
 
 /// `run ID`.
@@ -33,15 +33,17 @@ pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
     } else {
         stay(call, &bundle, spec, console, listener)
     };
-    if result.is_err() || !detached {
-        notify::clear_away(&call.root, &id);
+    match &result {
+        Err(failure) => notify::give_up(failure, &call.root, &id),
+        Ok(_) if !detached => notify::clear_away(&call.root, &id),
+        Ok(_) => {}
     }
     result
 }
 
 /// The program may be ready as soon as it has begun, so the socket comes before it.
 fn listen(call: &Call, id: &str, spec: &mut Spec<'_>) -> Result<Option<Listener>, Failure> {
-    let Some(notify) = Notify::from_environment(&call.root, id) else {
+    let Some(notify) = Notify::of_new(&call.root, id) else {
         return Ok(None);
     };
     notify.prepare(spec)?;
@@ -60,9 +62,9 @@ fn leave(
     let pidfd = pidfd_socket(&call.arguments)?;
     let options = options(call, bundle, spec, &preserved, console);
     let process = oci_runtime::run(&call.root, &id, &options)?;
-    if let Some(socket) = pidfd {
-        socket.send(&process, "standard")?;
-    }
+    hand_over(pidfd, &process, "standard", || {
+        unmake(&process, &call.root, &id)
+    })?;
     if let Some(listener) = listener {
         listener.pass_on(&call.root, &id, process.pid())?;
     }
@@ -100,9 +102,9 @@ fn stay(
     let options = options(call, bundle, &spec, &preserved, &console);
     let recording = recording(arguments)?;
     let (process, mut recorder) = start(&call.root, &id, &options, recording.is_some())?;
-    if let Some(socket) = pidfd {
-        socket.send(&process, "standard")?;
-    }
+    hand_over(pidfd, &process, "standard", || {
+        unmake(&process, &call.root, &id)
+    })?;
     if let Some(listener) = listener {
         pass_on(listener, &call.root, &id, process.pid());
     }
