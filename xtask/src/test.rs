@@ -8,8 +8,12 @@ use std::time::Instant;
 
 use crate::command::spawn_error;
 use crate::error::{Error, Result};
+<<<<<<< HEAD
 use crate::tally::Tally;
 use crate::{build, conformance, debian, source, workspace};
+=======
+use crate::{build, debian, source, vm, workspace};
+>>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
 
 pub const HELP: &str = "\
 Usage: cargo xtask test [--only STEP]... [--no-install]
@@ -17,7 +21,11 @@ Usage: cargo xtask test [--only STEP]... [--no-install]
 Runs every check that has to pass, all of them even when one fails, and ends with one line that counts.
 
   --only STEP    only this step (may be given more than once):
+<<<<<<< HEAD
                  install fmt lengths circles clippy build demo unit integration conformance package
+=======
+                 install fmt lengths circles clippy build demo unit integration vm package
+>>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
   --no-install   do not install Debian packages that are missing
 
 Installing needs root and, when a package is missing, network. The integration tests need root and the
@@ -77,9 +85,15 @@ const STEPS: &[Step] = &[
         run: integration,
     },
     Step {
+<<<<<<< HEAD
         name: "conformance",
         says: "the validation suite of the OCI runtime-tools, as far as it is expected to pass",
         run: conformance::test,
+=======
+        name: "vm",
+        says: "the tests of cgroup v2, systemd and security modules, in a guest that has them",
+        run: vm::step,
+>>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
     },
     Step {
         name: "package",
@@ -113,8 +127,13 @@ const PUBLISHED: &[&str] = &[
 
 pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let steps = parse(arguments)?;
+<<<<<<< HEAD
     let of_root = ["integration", "conformance"];
     if steps.iter().any(|step| of_root.contains(&step.name)) {
+=======
+    let needs_root = |step: &&Step| ["integration", "vm"].contains(&step.name);
+    if steps.iter().any(needs_root) {
+>>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
         workspace::need_root(
             "make containers (steps that need no root: --only fmt, clippy, unit, ...)",
         )?;
@@ -187,7 +206,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Vec<&'static Step>> {
 }
 
 fn install() -> Result<Tally> {
-    debian::install(&[debian::BUILD, debian::TEST]).map(|()| Tally {
+    debian::install(&[debian::BUILD, debian::TEST, vm::HOST]).map(|()| Tally {
         passed: 1,
         ..Tally::default()
     })

@@ -382,9 +382,11 @@ impl Attempt {
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
-            ParentOp::DelegateCgroup { directory, uid } => {
-                Ok(oci_runtime_cgroups::delegate(directory, *uid)?)
-            }
+            ParentOp::DelegateCgroup {
+                directory,
+                uid,
+                gid,
+            } => Ok(oci_runtime_cgroups::delegate(directory, *uid, *gid)?),
             ParentOp::ApplyLimits { limits } => Ok(oci_runtime_cgroups::apply(limits)?),
             ParentOp::IdMaps { uid_map, gid_map } => {
                 write_map(child.pid, "uid_map", uid_map)

@@ -83,6 +83,8 @@ pub enum ParentOp {
         directory: PathBuf,
         /// The user.
         uid: u32,
+        /// The group.
+        gid: u32,
     },
     /// Writes the limits.
     ApplyLimits {

@@ -106,6 +106,17 @@ fn machine(disks: &Disks, accelerator: &str) -> Result<Command> {
     Ok(command)
 }
 
+/// Says what is missing before anything is made for it.
+pub fn need_qemu() -> Result<()> {
+    match processor() {
+        Err(error @ Error::Spawn { .. }) => Err(Error::Packages {
+            missing: vec!["qemu-system-x86".to_owned()],
+            reason: error.to_string(),
+        }),
+        other => other.map(drop),
+    }
+}
+
 /// All that qemu can offer but five-level page tables, which only make translation longer. The cmpxchg16b of qemu before
 /// 8.0 spoils the flags register when translated, and the kernel does without it where it is missing.
 fn processor() -> Result<&'static str> {

@@ -14,7 +14,7 @@ use crate::cgroup::CgroupManager;
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
 use crate::plan::{ParentOp, Plan, Source};
-use crate::spec::{Linux, Mount, Spec};
+use crate::spec::{IdMapping, Mount, Spec};
 
 const PATH: &str = "/linux/cgroupsPath";
 const RESOURCES: &str = "/linux/resources";
@@ -106,11 +106,18 @@ pub(super) fn make(
     warnings.extend(limits.warnings.iter().map(warning));
     let limits = create(plan, place, limits);
     plan.parent(RESOURCES, ParentOp::ApplyLimits { limits });
-    if let (Some(uid), Some(directory)) = (owner(spec), place.paths.unified())
+    if let (Some((uid, gid)), Some(directory)) = (owner(spec), place.paths.unified())
         && place.paths.is_v2_only()
     {
         let directory = directory.to_owned();
-        plan.parent(PATH, ParentOp::DelegateCgroup { directory, uid });
+        plan.parent(
+            PATH,
+            ParentOp::DelegateCgroup {
+                directory,
+                uid,
+                gid,
+            },
+        );
     }
     Ok(())
 }
@@ -163,21 +170,24 @@ fn refuse_limits(resources: &Resources, host: &Host, warnings: &mut Vec<String>)
     Ok(())
 }
 
-/// The user who is to own the cgroup, in the caller's ids: the one that the program runs as, where the container has a cgroup
-/// namespace and a writable cgroup mount of its own (config-linux.md, "Cgroup ownership"). None where that is root already.
-fn owner(spec: &Spec<'_>) -> Option<u32> {
+/// The user and group who are to own the cgroup, in the caller's ids: those that the program runs as, where the container has a
+/// cgroup namespace and a writable cgroup mount of its own (config-linux.md, "Cgroup ownership"). None where that is root already.
+fn owner(spec: &Spec<'_>) -> Option<(u32, u32)> {
     let own = namespaces::read(&spec.linux);
     if own.new & CGROUP == 0 || !spec.mounts.iter().any(is_writable_view) {
         return None;
     }
-    let inside = spec.process.as_ref()?.user.uid;
-    let uid = match own.all() & USER {
-        0 => inside,
+    let user = &spec.process.as_ref()?.user;
+    let (uid, gid) = match own.all() & USER {
+        0 => (user.uid, user.gid),
         // What a namespace that is joined maps is not known here.
         _ if own.new & USER == 0 => return None,
-        _ => mapped(&spec.linux, inside)?,
+        _ => (
+            mapped(&spec.linux.uid_mappings, user.uid)?,
+            mapped(&spec.linux.gid_mappings, user.gid)?,
+        ),
     };
-    (uid != 0).then_some(uid)
+    (uid != 0).then_some((uid, gid))
 }
 
 fn is_writable_view(mount: &Mount<'_>) -> bool {
@@ -186,8 +196,8 @@ fn is_writable_view(mount: &Mount<'_>) -> bool {
         && !mount.options.iter().any(|option| &**option == "ro")
 }
 
-fn mapped(linux: &Linux<'_>, inside: u32) -> Option<u32> {
-    linux.uid_mappings.iter().find_map(|map| {
+fn mapped(maps: &[IdMapping], inside: u32) -> Option<u32> {
+    maps.iter().find_map(|map| {
         let offset = inside.checked_sub(map.container_id)?;
         (offset < map.size).then(|| map.host_id.checked_add(offset))?
     })

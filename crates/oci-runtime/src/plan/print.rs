@@ -116,9 +116,14 @@ fn parent_call(op: &ParentOp) -> (&'static str, Arguments) {
             put("paths", json!(paths.0));
             "StartUnit"
         }
-        ParentOp::DelegateCgroup { directory, uid } => {
+        ParentOp::DelegateCgroup {
+            directory,
+            uid,
+            gid,
+        } => {
             put("directory", json!(directory));
             put("uid", json!(uid));
+            put("gid", json!(gid));
             "DelegateCgroup"
         }
         ParentOp::ApplyLimits { limits } => {
