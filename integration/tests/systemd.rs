@@ -240,7 +240,7 @@ fn a_name_that_ends_with_slice_is_a_slice() {
     config["linux"]["resources"]["pids"] = json!({"limit": 31});
     case.write_config(&config.to_string());
     let init = start(&case);
-    assert!(read(format!("/proc/{init}/cgroup")).contains(&format!(":/{name}\n").trim_end()));
+    assert!(read(format!("/proc/{init}/cgroup")).contains(&format!(":/{name}")));
     assert_eq!(value(init, "pids.max"), "31");
     assert_eq!(property(&name, "ActiveState"), "active");
     end(&case, init);

@@ -77,9 +77,10 @@ const IN_TEST: &[&str] = &[
     "cgroups",
     "update",
     "kernel",
+    "labels",
     "pause",
     "process",
-    "security",
+    "placement",
 ];
 
 /// How long the guest may take as a step of `cargo xtask test`.
