@@ -9,9 +9,13 @@ use std::time::Instant;
 use crate::command::spawn_error;
 use crate::error::{Error, Result};
 <<<<<<< HEAD
+<<<<<<< HEAD
 use crate::tally::Tally;
 use crate::{build, conformance, debian, source, workspace};
 =======
+=======
+use crate::tally::{Tally, test_result};
+>>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 use crate::{build, debian, source, vm, workspace};
 >>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
 
@@ -359,6 +363,7 @@ fn tests(mut command: Command) -> Result<Tally> {
     Ok(total)
 }
 
+<<<<<<< HEAD
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
 pub fn test_result(line: &str) -> Option<Tally> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
@@ -375,6 +380,8 @@ pub fn test_result(line: &str) -> Option<Tally> {
     })
 }
 
+=======
+>>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 #[cfg(test)]
 mod tests {
     use super::*;
