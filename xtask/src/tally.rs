@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! The results of tests, counted.
-=======
-//! Counts of tests, and the line of a test program that they come from.
->>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 
 use std::ops::AddAssign;
 
@@ -14,25 +10,6 @@ pub struct Tally {
     pub skipped: u64,
 }
 
-<<<<<<< HEAD
-=======
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
-pub fn test_result(line: &str) -> Option<Tally> {
-    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let count = |name: &str| {
-        let one = counts
-            .split("; ")
-            .find_map(|part| part.strip_suffix(name))?;
-        one.trim().parse::<u64>().ok()
-    };
-    Some(Tally {
-        passed: count("passed")?,
-        failed: count("failed")?,
-        skipped: count("ignored")?,
-    })
-}
-
->>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 impl Tally {
     pub fn text(self) -> String {
         format!(
@@ -48,4 +25,20 @@ impl AddAssign for Tally {
         self.failed += other.failed;
         self.skipped += other.skipped;
     }
+}
+
+/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
+pub fn test_result(line: &str) -> Option<Tally> {
+    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let count = |name: &str| {
+        let one = counts
+            .split("; ")
+            .find_map(|part| part.strip_suffix(name))?;
+        one.trim().parse::<u64>().ok()
+    };
+    Some(Tally {
+        passed: count("passed")?,
+        failed: count("failed")?,
+        skipped: count("ignored")?,
+    })
 }

@@ -8,16 +8,8 @@ use std::time::Instant;
 
 use crate::command::spawn_error;
 use crate::error::{Error, Result};
-<<<<<<< HEAD
-<<<<<<< HEAD
-use crate::tally::Tally;
-use crate::{build, conformance, debian, source, workspace};
-=======
-=======
 use crate::tally::{Tally, test_result};
->>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
-use crate::{build, debian, source, vm, workspace};
->>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
+use crate::{build, conformance, debian, source, vm, workspace};
 
 pub const HELP: &str = "\
 Usage: cargo xtask test [--only STEP]... [--no-install]
@@ -25,11 +17,7 @@ Usage: cargo xtask test [--only STEP]... [--no-install]
 Runs every check that has to pass, all of them even when one fails, and ends with one line that counts.
 
   --only STEP    only this step (may be given more than once):
-<<<<<<< HEAD
-                 install fmt lengths circles clippy build demo unit integration conformance package
-=======
-                 install fmt lengths circles clippy build demo unit integration vm package
->>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
+                 install fmt lengths circles clippy build demo unit integration conformance vm package
   --no-install   do not install Debian packages that are missing
 
 Installing needs root and, when a package is missing, network. The integration tests need root and the
@@ -89,15 +77,14 @@ const STEPS: &[Step] = &[
         run: integration,
     },
     Step {
-<<<<<<< HEAD
         name: "conformance",
         says: "the validation suite of the OCI runtime-tools, as far as it is expected to pass",
         run: conformance::test,
-=======
+    },
+    Step {
         name: "vm",
         says: "the tests of cgroup v2, systemd and security modules, in a guest that has them",
         run: vm::step,
->>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
     },
     Step {
         name: "package",
@@ -131,13 +118,8 @@ const PUBLISHED: &[&str] = &[
 
 pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
     let steps = parse(arguments)?;
-<<<<<<< HEAD
     let of_root = ["integration", "conformance"];
     if steps.iter().any(|step| of_root.contains(&step.name)) {
-=======
-    let needs_root = |step: &&Step| ["integration", "vm"].contains(&step.name);
-    if steps.iter().any(needs_root) {
->>>>>>> 7dcc709 (Tests with the real systemd and of delegation; the guest is a step of cargo xtask test; docs of cgroup managers)
         workspace::need_root(
             "make containers (steps that need no root: --only fmt, clippy, unit, ...)",
         )?;
@@ -210,7 +192,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Vec<&'static Step>> {
 }
 
 fn install() -> Result<Tally> {
-    debian::install(&[debian::BUILD, debian::TEST, vm::HOST]).map(|()| Tally {
+    debian::install(&[vm::HOST, debian::BUILD, debian::TEST]).map(|()| Tally {
         passed: 1,
         ..Tally::default()
     })
@@ -363,25 +345,6 @@ fn tests(mut command: Command) -> Result<Tally> {
     Ok(total)
 }
 
-<<<<<<< HEAD
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.00s`
-pub fn test_result(line: &str) -> Option<Tally> {
-    let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
-    let count = |name: &str| {
-        let one = counts
-            .split("; ")
-            .find_map(|part| part.strip_suffix(name))?;
-        one.trim().parse::<u64>().ok()
-    };
-    Some(Tally {
-        passed: count("passed")?,
-        failed: count("failed")?,
-        skipped: count("ignored")?,
-    })
-}
-
-=======
->>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 #[cfg(test)]
 mod tests {
     use super::*;

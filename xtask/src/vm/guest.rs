@@ -10,12 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::command::{read, spawn_error};
 use crate::error::{Error, Result};
-<<<<<<< HEAD
-use crate::tally::Tally;
-use crate::test::test_result;
-=======
 use crate::tally::{Tally, test_result};
->>>>>>> 7c76b83 (xtask: counts of tests in a file of their own)
 
 /// What the script of the payload prints at last, followed by the number of programs that failed.
 pub const END: &str = "end of the payload, programs that failed: ";
