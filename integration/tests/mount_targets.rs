@@ -289,6 +289,40 @@ fn a_target_that_is_swapped_all_the_time_stays_inside() {
     case.assert_clean();
 }
 
+/// The same with a way into procfs, which is inside, but not what the configuration names.
+#[test]
+fn a_target_that_is_swapped_all_the_time_leads_not_into_proc() {
+    let Some((case, rootfs, _)) = hostile() else {
+        return;
+    };
+    let planted = case.path("planted");
+    fs::create_dir(&planted).expect("a directory");
+    fs::create_dir(rootfs.join("mnt/swapped")).expect("a directory");
+    symlink("/proc", rootfs.join("mnt/way-in")).expect("a link");
+    let one = rootfs.join("mnt/swapped").display().to_string();
+    let other = rootfs.join("mnt/way-in").display().to_string();
+    let mounts =
+        ["sys", "fs", "tty"].map(|name| bind(&format!("/mnt/swapped/{name}"), &planted, &[]));
+    configure(&case, &mounts, |c| script(c, "cat /proc/self/mountinfo"));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                exchange(&one, &other);
+            }
+        });
+        let runs: Vec<_> = (0..150).map(|_| case.run()).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for run in runs {
+            assert!(run.code == 0 || run.stderr.contains("/mounts/"), "{run:?}");
+            let mut lines = run.stdout.lines();
+            let led = lines.find(|line| line.contains("planted ") && line.contains(" /proc/"));
+            assert_eq!(led, None);
+        }
+    });
+    case.assert_clean();
+}
+
 fn exchange(one: &str, other: &str) {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).expect("renameat2");

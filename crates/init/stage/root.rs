@@ -112,8 +112,7 @@ pub fn mount_point(init: &mut Init, path: &CStr, make: Make, extra: u64) -> Done
         }
         Err(errno) => return fail(Part::Openat2, errno, 0),
     };
-    not_by_link_in_proc(init, path, found.0)?;
-    Ok(found)
+    Ok((not_by_link_in_proc(init, path, found.0)?, found.1))
 }
 
 /// The fd of a mount point that is not followed where it is a symbolic link.
@@ -123,21 +122,20 @@ pub fn mount_point_itself(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> 
         Err(sys::ENOENT) => create(init, path, make)?,
         Err(errno) => return fail(Part::Openat2, errno, 0),
     };
-    not_by_link_in_proc(init, path, found)?;
-    Ok(found)
+    not_by_link_in_proc(init, path, found)
 }
 
-/// Files of procfs are covered only by who names them: a link of the image's must not lead a mount there (CVE-2019-16884).
-fn not_by_link_in_proc(init: &mut Init, path: &CStr, found: Fd) -> Done {
+/// Files of procfs are covered only by who names them: a link of the image's must not lead a mount there (CVE-2019-16884). What
+/// is looked up without links is what is used: somebody else on the same root filesystem may have put a link there, and a
+/// directory since.
+fn not_by_link_in_proc(init: &mut Init, path: &CStr, found: Fd) -> Done<Fd> {
     const PROC_SUPER_MAGIC: u64 = 0x9fa0;
     if stat::fstatfs_magic(found).at(Part::Stat)? != PROC_SUPER_MAGIC {
-        return Ok(());
+        return Ok(found);
     }
+    sys::close(found);
     match resolve(init, path, sys::O_PATH, sys::RESOLVE_NO_SYMLINKS)? {
-        Ok(fd) => {
-            sys::close(fd);
-            Ok(())
-        }
+        Ok(fd) => Ok(fd),
         Err(errno) => fail(Part::WrongPlace, errno, 0),
     }
 }
