@@ -4,11 +4,13 @@
 use std::fs;
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 
 use oci_runtime_integration::agent::{Agent, Answer, Call, agent};
 use oci_runtime_integration::bundle::{self, push, script};
 use oci_runtime_integration::case::{Case, case, case_with, text};
 use oci_runtime_integration::host;
+use oci_runtime_integration::runtime::only_ocirun;
 use serde_json::{Value, json};
 
 const EDQUOT: i32 = 122;
@@ -96,6 +98,31 @@ fn the_agent_lets_go_on_refuses_and_gives() {
         assert_eq!(state["state"]["id"], case.id.as_str());
         agent.assert_quiet();
     }
+}
+
+/// What takes the listener and answers nothing holds the creation up; not for ever.
+#[test]
+fn a_container_whose_agent_hangs_can_be_deleted_by_force() {
+    if !only_ocirun("waits for ever") {
+        return;
+    }
+    let Some(case) = case() else { return };
+    let path = case.path("agent.sock");
+    let agent = UnixListener::bind(&path).expect("a socket");
+    case.configure(|c| {
+        c["process"]["noNewPrivileges"] = json!(false);
+        c["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path,
+            "syscalls": [{"names": ["setgroups"], "action": "SCMP_ACT_NOTIFY"}]
+        });
+    });
+    let bundle = text(&case.bundle());
+    let creating = case.spawn(&["create", "--bundle", &bundle, &case.id]);
+    let connection = agent.accept().expect("the runtime");
+    case.runtime(&["delete", "--force", &case.id]).ok();
+    assert_eq!(creating.wait().code, 1);
+    drop(connection);
+    case.assert_clean();
 }
 
 #[test]

@@ -70,10 +70,13 @@ pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
     Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?)
 }
 
-/// A handle on the first process; `None` when it has ended. The start time is compared while the handle is held, so
+/// A handle on the first process; `None` when it has ended, or is not known yet. The start time is compared while the handle is held, so
 /// what it means cannot change any more.
 pub(crate) fn open(state: &State) -> Result<Option<OwnedFd>> {
     let pid = state.init_process_pid;
+    if pid == 0 {
+        return Ok(None);
+    }
     let pidfd = match sys::pidfd_open(pid) {
         Ok(pidfd) => pidfd,
         Err(Errno::ESRCH) => return Ok(None),
