@@ -218,6 +218,30 @@ fn under_a_strict_filter_the_errno_is_all() {
     case.assert_clean();
 }
 
+/// Nor is what was found out about another file of that name, which came before in PATH.
+#[test]
+fn another_file_s_fault_explains_nothing() {
+    let Some(case) = case() else { return };
+    let root = case.own_rootfs();
+    directory(&root.join("opt/a"), 0o755);
+    directory(&root.join("opt/b"), 0o755);
+    file(&root.join("opt/a/program"), b"#!/bin/sh\n", 0o644);
+    file(&root.join("opt/b/program"), b"#!/bin/nosuch\n", 0o755);
+    case.configure(|c| {
+        c["root"]["path"] = "rootfs".into();
+        args(c, &["program"]);
+        c["process"]["env"] = json!(["PATH=/opt/a:/opt/b"]);
+        c["linux"]["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["openat"], "action": "SCMP_ACT_KILL_PROCESS"}],
+        });
+    });
+    let said = case
+        .run()
+        .failed(1, &["exec program: no such file or directory"]);
+    assert!(!said.stderr.contains("execute bit"), "{}", said.stderr);
+}
+
 /// The twin: what can be executed is.
 #[test]
 fn scripts_run() {

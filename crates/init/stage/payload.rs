@@ -32,7 +32,11 @@ pub fn lookup(init: &mut Init, name: &CStr, search: &CStr, explain: bool) -> Don
             continue;
         }
         match executable(exe(init)) {
-            Ok(()) => return Ok(()),
+            Ok(()) => {
+                // What stood in the way of another file is no reason for what may come.
+                init.finding = None;
+                return Ok(());
+            }
             Err(why) if why.errno == sys::EACCES => {
                 if explain {
                     init.finding = diagnosis::of_path(exe(init), why.part);
