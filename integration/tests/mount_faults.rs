@@ -135,11 +135,11 @@ fn rows() -> Vec<(Value, &'static [&'static str])> {
         (tmpfs(json!(["remount", "ro"])), &["/mounts/6", "/mnt/t"]),
         (bind(json!(["remount", "ro"])), &["/mounts/6", "/mnt/t"]),
         (
-            bind(json!(["remount", "size=1m"])),
+            bind(json!(["remount", "nosiud"])),
             &["/mounts/6/options/1", "not an option of a bind mount"],
         ),
         (
-            bind(json!(["ro", "size=1m"])),
+            bind(json!(["ro", "nosiud"])),
             &["/mounts/6/options/1", "not an option of a bind mount"],
         ),
         (

@@ -110,7 +110,7 @@ fn features_are_told_in_json_and_nowhere_else() {
     assert_eq!(features["ociVersionMax"], "1.3.0");
     assert_eq!(
         features["linux"]["mountExtensions"]["idmap"]["enabled"],
-        false
+        true
     );
     assert!(
         features["mountOptions"]
