@@ -226,6 +226,28 @@ fn a_class_that_is_there_is_joined_and_left() {
 }
 
 #[test]
+fn update_writes_other_lines() {
+    let Some((case, tree)) = with(json!({"closID": "gold", "l3CacheSchema": "L3:0=f"})) else {
+        return;
+    };
+    tree.create(&case).ok();
+    let init = case.init_from_pid_file();
+    let flags = ["--l3-cache-schema", "L3:0=ff", "--mem-bw-schema=MB:0=20"];
+    case.runtime(&[&["update"], &flags[..], &[&case.id]].concat())
+        .ok();
+    assert_eq!(whole(tree.path("gold/schemata")), "L3:0=ff\nMB:0=20\n");
+    case.kill(init);
+
+    let Some(without) = case_with(|_| {}) else {
+        return;
+    };
+    without.start();
+    without
+        .runtime(&["update", "--l3-cache-schema", "L3:0=ff", &without.id])
+        .failed(1, &["without linux.intelRdt"]);
+}
+
+#[test]
 fn the_root_is_a_class_too() {
     let Some((case, tree)) = with(json!({"closID": "/", "enableMonitoring": true})) else {
         return;

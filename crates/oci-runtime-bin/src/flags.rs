@@ -241,13 +241,17 @@ pub(crate) const UPDATE: &[Flag] = &[
         "memory and swap together; -1 is no limit",
     ),
     value("pids-limit", "", "N", "number of tasks; -1 is no limit"),
-    role(
-        Role::NotYet,
-        value("l3-cache-schema", "", "SCHEMA", "Intel RDT cache schema"),
+    value(
+        "l3-cache-schema",
+        "",
+        "SCHEMA",
+        "other lines for caches in the container's class of resctrl, like L3:0=f",
     ),
-    role(
-        Role::NotYet,
-        value("mem-bw-schema", "", "SCHEMA", "Intel RDT bandwidth schema"),
+    value(
+        "mem-bw-schema",
+        "",
+        "SCHEMA",
+        "other lines for memory bandwidth in it, like MB:0=20",
     ),
     role(
         Role::Hidden,

@@ -30,8 +30,23 @@ pub(crate) fn update(call: &Call) -> Result<u8, Failure> {
         }
     }
     warn_about_kernel_memory(arguments);
-    oci_runtime::update(&call.root, &arguments.id(), &resources)?;
+    let id = arguments.id();
+    let schemata = schemata(arguments)?;
+    if !schemata.is_empty() {
+        oci_runtime::update_schemata(&call.root, &id, &schemata)?;
+    }
+    if schemata.is_empty() || resources != Resources::default() {
+        oci_runtime::update(&call.root, &id, &resources)?;
+    }
     Ok(0)
+}
+
+/// Lines for resctrl.
+fn schemata(arguments: &Arguments) -> Result<Vec<String>, Misuse> {
+    let given = ["l3-cache-schema", "mem-bw-schema"].map(|flag| arguments.strings(flag));
+    let given = given.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let last = given.iter().filter_map(|values| values.last());
+    Ok(last.filter(|line| !line.is_empty()).cloned().collect())
 }
 
 /// The JSON of `linux.resources`; `-` is standard input.

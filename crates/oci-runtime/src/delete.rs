@@ -108,10 +108,10 @@ fn interrupt(directory: &StateDirectory) -> Result<()> {
         // One that is gone by now is as good.
         let _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
     }
-    if directory.has_config()? {
-        oci_runtime_cgroups::kill_all(&state.cgroup_paths)?;
+    match directory.has_config()? {
+        true => kill_all(&state.cgroup_paths),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Kills the first process and waits until it is gone; with its pid namespace all others go too.

@@ -63,4 +63,4 @@ pub use resctrl::ResctrlClass;
 pub use signal::{kill, kill_all};
 pub use start::start;
 pub use state::{Container, StateRoot, Status};
-pub use update::update;
+pub use update::{update, update_schemata};

@@ -159,6 +159,14 @@ impl Membership {
         Ok(())
     }
 
+    /// Writes other lines of schemata to the class, all or none.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub(crate) fn share_out(&self, lines: &[String]) -> Result<()> {
+        write_schemata(&self.class, lines)
+    }
+
     /// Removes what is the container's own.
     pub(crate) fn remove(&self) {
         remove_all(&self.own);

@@ -8,7 +8,7 @@ use oci_runtime_cgroups::{Layout, Present, Resources, systemd, writes_for_update
 use serde_json::{Value, json};
 
 use crate::error::{Cause, Error, Result};
-use crate::state::{StateDirectory, StateRoot, Status};
+use crate::state::{State, StateDirectory, StateRoot, Status};
 
 /// Changes the limits of a container. What `resources` leaves out stays as it is; `devices`, where they are given, take the
 /// place of all rules that the container had.
@@ -16,17 +16,7 @@ use crate::state::{StateDirectory, StateRoot, Status};
 /// # Errors
 /// The container does not run, or a limit cannot be what is asked for; then none is changed, or the error says which.
 pub fn update(root: &StateRoot, id: &str, resources: &Resources) -> Result<()> {
-    let (directory, state) = root.locked(id)?;
-    match state.status(&directory)? {
-        Status::Created | Status::Running | Status::Paused => {}
-        status @ (Status::Stopped | Status::Creating) => {
-            return Err(Cause::NotRunning {
-                id: id.to_owned(),
-                status: status.as_str(),
-            }
-            .into());
-        }
-    }
+    let (directory, state) = alive(root, id)?;
     let paths = &state.cgroup_paths;
     let present = Present::read(resources, paths)?;
     let limits = writes_for_update(resources, &Layout::read()?, paths, &present)?;
@@ -38,6 +28,35 @@ pub fn update(root: &StateRoot, id: &str, resources: &Resources) -> Result<()> {
         None => oci_runtime_cgroups::update(&limits)?,
     }
     keep(&directory, resources)
+}
+
+/// Writes lines of schemata (`L3:0=f`, `MB:0=20;1=70`) to the container's class in resctrl, all of them or none. A class that
+/// has a name of its own is shared with whoever else is in it.
+///
+/// # Errors
+/// The container does not run or was made without `linux.intelRdt`, or the kernel refuses the lines.
+pub fn update_schemata(root: &StateRoot, id: &str, lines: &[String]) -> Result<()> {
+    let (_directory, state) = alive(root, id)?;
+    match &state.resctrl {
+        Some(class) => class.share_out(lines),
+        None => Err(Cause::Unsupported(
+            "the container has no class in resctrl: it was made without linux.intelRdt",
+        )
+        .into()),
+    }
+}
+
+/// The container, locked, if there is something in it to limit.
+fn alive(root: &StateRoot, id: &str) -> Result<(StateDirectory, State)> {
+    let (directory, state) = root.locked(id)?;
+    match state.status(&directory)? {
+        Status::Created | Status::Running | Status::Paused => Ok((directory, state)),
+        status @ (Status::Stopped | Status::Creating) => Err(Cause::NotRunning {
+            id: id.to_owned(),
+            status: status.as_str(),
+        }
+        .into()),
+    }
 }
 
 /// Records the new limits in the kept configuration, for the commands that read it later.
