@@ -41,15 +41,10 @@ pub struct Links {
 /// Attaches the tree of `slot` at `target`.
 pub fn bind(init: &mut Init, target: &CStr, slot: Slot, links: Links, changes: Changes) -> Done {
     let tree = init.fd(slot)?;
-    let kind = stat::stat(tree, c"").at(Part::Stat)?.mode & sys::S_IFMT;
-    if kind == sys::S_IFLNK && links.copy {
+    if links.copy && stat::kind(tree)? == sys::S_IFLNK {
         return copy_link(init, tree, target);
     }
-    let make = if kind == sys::S_IFDIR {
-        Make::Directory
-    } else {
-        Make::File
-    };
+    let make = Make::Like(tree);
     let point = if links.nofollow {
         root::mount_point_itself(init, target, make)?
     } else {
@@ -136,7 +131,7 @@ pub fn mask(init: &mut Init, path: &CStr, null: Slot) -> Done {
     let Some(point) = open_if_there(init, path)? else {
         return Ok(());
     };
-    if stat::stat(point, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFDIR {
+    if stat::kind(point)? == sys::S_IFDIR {
         mask_directory(init, point)
     } else {
         mask_file(init, point, null)

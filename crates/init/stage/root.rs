@@ -92,11 +92,30 @@ pub enum Make {
     Directory,
     /// A regular file.
     File,
+    /// A directory if the tree of this fd is one, and else a file; it is looked at only where something is missing.
+    Like(Fd),
+}
+
+impl Make {
+    fn is_directory(self) -> Done<bool> {
+        Ok(match self {
+            Make::Directory => true,
+            Make::File => false,
+            Make::Like(tree) => stat::kind(tree)? == sys::S_IFDIR,
+        })
+    }
 }
 
 /// The fd of a mount point; what is missing of its path is made. Answers also whether it was there.
 pub fn mount_point(init: &mut Init, path: &CStr, make: Make, extra: u64) -> Done<(Fd, bool)> {
-    let found = match resolve(init, path, sys::O_PATH, extra)? {
+    // A path without any link is the common case, and needs no look at where it has led.
+    let no_links = extra | sys::RESOLVE_NO_SYMLINKS;
+    let first = match resolve(init, path, sys::O_PATH, no_links)? {
+        Ok(fd) => return Ok((fd, true)),
+        Err(sys::ELOOP) => resolve(init, path, sys::O_PATH, extra)?,
+        Err(errno) => Err(errno),
+    };
+    let found = match first {
         Ok(fd) => (fd, true),
         Err(sys::ENOENT) => {
             let made = create(init, path, make)?;
@@ -145,7 +164,7 @@ const MAX_LINKS: u32 = 40;
 
 /// Makes what is missing of `path`. A link that leads to nothing yet is gone along, inside the root, and there it is made.
 fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
-    if make == Make::Directory {
+    if make.is_directory()? {
         return directories(init, path.to_bytes());
     }
     let mut path = Name::from(path.to_bytes())?;
@@ -180,7 +199,7 @@ fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
 const ONE_NAME: u64 = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
 
 fn is_link(fd: Fd) -> Done<bool> {
-    Ok(stat::stat(fd, c"").at(Part::Stat)?.mode & sys::S_IFMT == sys::S_IFLNK)
+    Ok(stat::kind(fd)? == sys::S_IFLNK)
 }
 
 /// Where a link leads by its own text.

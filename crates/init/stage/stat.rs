@@ -1,6 +1,8 @@
 //! What a file is, by statx(2), and what it is on, by fstatfs(2).
 
-use crate::sys::{AT_EMPTY_PATH, Errno, Fd, call, nr};
+use crate::report::Part;
+use crate::step::{At, Done};
+use crate::sys::{AT_EMPTY_PATH, Errno, Fd, S_IFMT, call, nr};
 use core::ffi::CStr;
 
 /// What statx(2) says of a file, as far as it is needed here.
@@ -67,6 +69,11 @@ pub fn stat(directory: Fd, path: &CStr) -> Result<Stat, Errno> {
         minor: found.rdev_minor,
         size: found.size,
     })
+}
+
+/// The kind of the file that an fd is, `S_IF*`.
+pub fn kind(fd: Fd) -> Done<u32> {
+    Ok(stat(fd, c"").at(Part::Stat)?.mode & S_IFMT)
 }
 
 /// The magic number of the file system that an fd is on.

@@ -3,8 +3,14 @@
 
 use std::path::Path;
 
-/// The file's text: `args` in a container of the root file system at `rootfs`, in the cgroup `cgroup`.
-pub fn config(rootfs: &Path, cgroup: &str, args: &[&str]) -> String {
+/// The file's text: `args` in a container of the root file system at `rootfs`, in the cgroup `cgroup`; and `source` bound to
+/// /mnt/0, /mnt/1 and so on, as often as `binds` says.
+pub fn config(
+    rootfs: &Path,
+    cgroup: &str,
+    args: &[&str],
+    (binds, source): (usize, &Path),
+) -> String {
     let list = |items: &[&str]| {
         items
             .iter()
@@ -29,6 +35,10 @@ pub fn config(rootfs: &Path, cgroup: &str, args: &[&str]) -> String {
         let [destination, kind, source] = [destination, kind, source].map(|text| quote(text));
         let options = list(options);
         format!("{{\"destination\": {destination}, \"type\": {kind}, \"source\": {source}, \"options\": [{options}]}}")
+    });
+    let source = quote(&source.to_string_lossy());
+    let binds = (0..binds).map(|number| {
+        format!(r#"{{"destination": "/mnt/{number}", "type": "bind", "source": {source}, "options": ["rbind", "rprivate"]}}"#)
     });
     format!(
         r#"{{
@@ -64,7 +74,7 @@ pub fn config(rootfs: &Path, cgroup: &str, args: &[&str]) -> String {
 "#,
         args = list(args),
         rootfs = quote(&rootfs.to_string_lossy()),
-        mounts = mounts.collect::<Vec<_>>().join(",\n    "),
+        mounts = mounts.chain(binds).collect::<Vec<_>>().join(",\n    "),
         cgroup = quote(cgroup),
         namespaces = namespaces.join(", "),
         masked = list(MASKED),
@@ -167,7 +177,9 @@ mod tests {
 
     #[test]
     fn brackets_balance_and_strings_are_quoted() {
-        let text = config(Path::new("/a \"b\"\\c"), "/x\n", &["sh", "-c", "true"]);
+        let rootfs = Path::new("/a \"b\"\\c");
+        let text = config(rootfs, "/x\n", &["sh", "-c", "true"], (2, Path::new("/s")));
+        assert_eq!(text.matches("/mnt/").count(), 2);
         assert!(text.contains(r#""path": "/a \"b\"\\c""#) && text.contains(r#""/x\u000a""#));
         for (open, close) in [('{', '}'), ('[', ']')] {
             assert_eq!(text.matches(open).count(), text.matches(close).count());

@@ -31,6 +31,8 @@ pub enum Payload {
 }
 
 const ENDS: &[&str] = &["/bin/true"];
+/// How many bind mounts `run` has, more and more, for what each of them takes.
+pub const MOUNTS: [usize; 4] = [10, 100, 500, 1000];
 const STAYS: &[&str] = &["/bin/sleep", "100000"];
 
 /// All that may take part.
@@ -41,6 +43,7 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
     rootfs::replace(directory)?;
     let rootfs = directory.join("rootfs");
     rootfs::make(&rootfs)?;
+    make_mount_points(&rootfs)?;
     let limit = compile_limit(directory)?;
     let mut contenders = Vec::new();
     for name in CONTENDERS
@@ -105,6 +108,19 @@ impl Contender {
                 command
                     .arg("--bundle")
                     .arg(self.bundle(Payload::Ends))
+                    .arg("bench");
+            }),
+        }
+    }
+
+    /// `run` with so many bind mounts more, one of [`MOUNTS`].
+    pub fn run_with_mounts(&self, count: usize) -> Command {
+        match self.is_limit() {
+            true => self.limit("mounts", &[&[&*count.to_string()], ENDS].concat()),
+            false => self.runtime("run", |command| {
+                command
+                    .arg("--bundle")
+                    .arg(self.bundle_with_mounts(count))
                     .arg("bench");
             }),
         }
@@ -194,6 +210,10 @@ impl Contender {
         })
     }
 
+    fn bundle_with_mounts(&self, count: usize) -> PathBuf {
+        self.directory.join(format!("mounts-{count}"))
+    }
+
     fn cgroup(&self) -> String {
         format!("{PARENT}/{}", self.name)
     }
@@ -201,14 +221,29 @@ impl Contender {
     fn make_bundles(&self) -> Result<()> {
         rootfs::replace(&self.directory.join("state"))?;
         for payload in [Payload::Ends, Payload::Stays] {
-            let bundle = self.bundle(payload);
-            rootfs::replace(&bundle)?;
-            let file = bundle.join("config.json");
-            let text = config(&self.rootfs, &self.cgroup(), args(payload));
-            fs::write(&file, text).map_err(io_error("write", &file))?;
+            self.make_bundle(&self.bundle(payload), args(payload), 0)?;
+        }
+        for count in MOUNTS {
+            self.make_bundle(&self.bundle_with_mounts(count), ENDS, count)?;
         }
         Ok(())
     }
+
+    fn make_bundle(&self, bundle: &Path, args: &[&str], binds: usize) -> Result<()> {
+        rootfs::replace(bundle)?;
+        let file = bundle.join("config.json");
+        let source = self.directory.join("state");
+        let text = config(&self.rootfs, &self.cgroup(), args, (binds, &source));
+        fs::write(&file, text).map_err(io_error("write", &file))
+    }
+}
+
+/// Those of the bind mounts are there, so that none is made while time is taken.
+fn make_mount_points(rootfs: &Path) -> Result<()> {
+    (0..MOUNTS.into_iter().max().unwrap_or(0)).try_for_each(|number| {
+        let point = rootfs.join(format!("mnt/{number}"));
+        fs::create_dir_all(&point).map_err(io_error("make", &point))
+    })
 }
 
 fn args(payload: Payload) -> &'static [&'static str] {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::contender::{Contender, Payload};
+use super::contender::{Contender, MOUNTS, Payload};
+use super::statistics::slope;
 use crate::command::{line, spawn_error};
 use crate::error::{Error, Result, io_error};
 
@@ -20,12 +21,13 @@ pub enum Subject {
     Run,
     Lifecycle,
     Exec,
+    Mounts,
     Memory,
 }
 
 /// Results by contender, in their order.
 pub enum Table {
-    /// Seconds: for every contender the rounds, all of the same number.
+    /// Seconds (of `Mounts`: for each mount): for every contender the rounds, all of the same number.
     Times {
         subject: Subject,
         columns: Vec<Vec<f64>>,
@@ -52,10 +54,11 @@ pub fn measure(
     rounds: usize,
     pause: Duration,
 ) -> Result<Table> {
-    let once: fn(&Contender) -> Result<Duration> = match subject {
-        Subject::Run => |contender| time(contender, contender.run()),
-        Subject::Lifecycle => lifecycle,
-        Subject::Exec => |contender| time(contender, contender.exec()),
+    let once: fn(&Contender) -> Result<f64> = match subject {
+        Subject::Run => |contender| seconds(time(contender, contender.run())),
+        Subject::Lifecycle => |contender| seconds(lifecycle(contender)),
+        Subject::Exec => |contender| seconds(time(contender, contender.exec())),
+        Subject::Mounts => each_mount,
         Subject::Memory => {
             return Ok(Table::Memory(
                 contenders.iter().map(memory).collect::<Result<_>>()?,
@@ -68,6 +71,11 @@ pub fn measure(
             time(contender, contender.start())?;
         }
     }
+    // A round of it is four containers, and thousands of mounts.
+    let rounds = match subject {
+        Subject::Mounts => rounds.div_ceil(5),
+        _ => rounds,
+    };
     let columns = in_rounds(once, contenders, rounds, pause);
     if subject == Subject::Exec {
         for contender in contenders {
@@ -82,7 +90,7 @@ pub fn measure(
 
 /// Every contender once a round, each round in another order.
 fn in_rounds(
-    once: fn(&Contender) -> Result<Duration>,
+    once: fn(&Contender) -> Result<f64>,
     contenders: &[Contender],
     rounds: usize,
     pause: Duration,
@@ -95,7 +103,7 @@ fn in_rounds(
         for index in order.iter().copied() {
             let took = once(&contenders[index])?;
             if round >= WARM_UP {
-                columns[index].push(took.as_secs_f64());
+                columns[index].push(took);
             }
             reap_strays();
             std::thread::sleep(pause);
@@ -123,6 +131,21 @@ fn lifecycle(contender: &Contender) -> Result<Duration> {
     let started = time(contender, contender.start())?;
     wait_for(pid)?;
     Ok(created + started + time(contender, contender.delete())?)
+}
+
+/// What one more mount takes: the slope of `run` over their number.
+fn each_mount(contender: &Contender) -> Result<f64> {
+    let mut points = Vec::with_capacity(MOUNTS.len());
+    for count in MOUNTS {
+        let took = time(contender, contender.run_with_mounts(count))?;
+        points.push((count as f64, took.as_secs_f64()));
+        reap_strays();
+    }
+    Ok(slope(&points))
+}
+
+fn seconds(took: Result<Duration>) -> Result<f64> {
+    Ok(took?.as_secs_f64())
 }
 
 /// Creates a container and looks at its first process.

@@ -32,10 +32,11 @@ A contender that is not there or cannot run that container here is named and lef
   run        `run` of /bin/true until it has ended and everything is removed
   lifecycle  create, start, (the program ends), delete
   exec       `exec` of /bin/true in a running container
+  mounts     what each bind mount adds to `run`: the slope over 10, 100, 500 and 1,000 of them (a fifth of the rounds)
   memory     of the first process of a created container, which waits
 
   --runs N        rounds (default 100)
-  --only WHAT     one of the four (may be given more than once)
+  --only WHAT     one of these (may be given more than once)
   --pause MS      between two measurements, for what the kernel tidies up later (default 5)
   --without NAME  leave out a contender (may be given more than once)
   --markdown      tables for the README instead of text
@@ -47,6 +48,7 @@ const SUBJECTS: &[(&str, Subject)] = &[
     ("run", Subject::Run),
     ("lifecycle", Subject::Lifecycle),
     ("exec", Subject::Exec),
+    ("mounts", Subject::Mounts),
     ("memory", Subject::Memory),
 ];
 

@@ -1,6 +1,6 @@
 //! The results as tables: plain columns or Markdown, from the same rows.
 
-use super::contender::Contender;
+use super::contender::{Contender, MOUNTS};
 use super::measure::{Memory, Subject, Table};
 use super::statistics::spread;
 
@@ -10,7 +10,11 @@ const YARDSTICKS: &[&str] = &["crun", "limit"];
 pub fn print(table: &Table, contenders: &[Contender], markdown: bool) {
     let (title, rows) = match table {
         Table::Times { subject, columns } => {
-            (heading(*subject, columns), times(contenders, columns))
+            let unit = match subject {
+                Subject::Mounts => 1e-6,
+                _ => 1e-3,
+            };
+            (heading(*subject, columns), times(contenders, columns, unit))
         }
         Table::Memory(memory) => (heading(Subject::Memory, &[]), memories(contenders, memory)),
     };
@@ -29,12 +33,15 @@ fn heading(subject: Subject, columns: &[Vec<f64>]) -> String {
         Subject::Exec => {
             format!("exec of /bin/true in a running container, milliseconds, {rounds} rounds")
         }
+        Subject::Mounts => format!(
+            "each bind mount of run, microseconds (slope over {MOUNTS:?} of them), {rounds} rounds"
+        ),
         Subject::Memory => "first process of a created container, kilobytes".to_owned(),
     }
 }
 
 /// A header and a row for each contender.
-fn times(contenders: &[Contender], columns: &[Vec<f64>]) -> Vec<Vec<String>> {
+fn times(contenders: &[Contender], columns: &[Vec<f64>], unit: f64) -> Vec<Vec<String>> {
     let yardsticks: Vec<(&str, &[f64])> = YARDSTICKS
         .iter()
         .filter_map(|name| {
@@ -58,7 +65,7 @@ fn times(contenders: &[Contender], columns: &[Vec<f64>]) -> Vec<Vec<String>> {
         let mut row = vec![label(contender)];
         row.extend(
             [found.median, found.least, found.p10, found.p90]
-                .map(|seconds| format!("{:.2}", seconds * 1000.0)),
+                .map(|seconds| format!("{:.2}", seconds / unit)),
         );
         row.extend(
             yardsticks

@@ -22,6 +22,21 @@ pub fn spread(numbers: impl IntoIterator<Item = f64>) -> Spread {
     }
 }
 
+/// Of the line that is nearest to the points by least squares.
+pub fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|point| point.0), mean(|point| point.1));
+    let both: f64 = points
+        .iter()
+        .map(|point| (point.0 - x) * (point.1 - y))
+        .sum();
+    both / points
+        .iter()
+        .map(|point| (point.0 - x).powi(2))
+        .sum::<f64>()
+}
+
 /// Linear between neighbours.
 fn quantile(sorted: &[f64], part: f64) -> f64 {
     let position = part * sorted.len().saturating_sub(1) as f64;
@@ -35,6 +50,13 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slope_is_what_one_more_adds() {
+        let line = [(10.0, 7.0), (100.0, 52.0), (1000.0, 502.0)];
+        assert!((slope(&line) - 0.5).abs() < 1e-9);
+        assert!((slope(&[(0.0, 0.0), (1.0, 3.0), (2.0, 0.0)])).abs() < 1e-9);
+    }
 
     #[test]
     fn quantiles_lie_between_neighbours() {
