@@ -11,9 +11,10 @@ mod statistics;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use crate::command::check;
 use crate::error::{Error, Result};
 use crate::supervise::supervised;
 use contender::Contender;
@@ -34,6 +35,7 @@ A contender that is not there or cannot run that container here is named and lef
   exec       `exec` of /bin/true in a running container
   mounts     what each bind mount adds to `run`: the slope over 10, 100, 500 and 1,000 of them (a fifth of the rounds)
   memory     of the first process of a created container, which waits
+  lowering   of the library alone: the time from a parsed config.json like Docker's to the finished plan
 
   --runs N        rounds (default 100)
   --only WHAT     one of these (may be given more than once)
@@ -44,17 +46,27 @@ A contender that is not there or cannot run that container here is named and lef
 OCIRUN=/absolute/path in the environment measures another binary as ocirun.
 ";
 
-const SUBJECTS: &[(&str, Subject)] = &[
-    ("run", Subject::Run),
-    ("lifecycle", Subject::Lifecycle),
-    ("exec", Subject::Exec),
-    ("mounts", Subject::Mounts),
-    ("memory", Subject::Memory),
+/// What can be asked for.
+#[derive(Clone, Copy)]
+enum What {
+    /// All contenders do the same.
+    Contest(Subject),
+    /// The library alone.
+    Lowering,
+}
+
+const SUBJECTS: &[(&str, What)] = &[
+    ("run", What::Contest(Subject::Run)),
+    ("lifecycle", What::Contest(Subject::Lifecycle)),
+    ("exec", What::Contest(Subject::Exec)),
+    ("mounts", What::Contest(Subject::Mounts)),
+    ("memory", What::Contest(Subject::Memory)),
+    ("lowering", What::Lowering),
 ];
 
 struct Options {
     rounds: usize,
-    only: Vec<Subject>,
+    only: Vec<What>,
     without: Vec<String>,
     pause: Duration,
     markdown: bool,
@@ -72,6 +84,38 @@ pub fn run(arguments: Vec<OsString>) -> Result<ExitCode> {
 }
 
 fn bench(options: Options) -> Result<ExitCode> {
+    let subjects: Vec<Subject> = options
+        .only
+        .iter()
+        .filter_map(|what| what.subject())
+        .collect();
+    if subjects.len() < options.only.len() {
+        lowering()?;
+    }
+    if !subjects.is_empty() {
+        contest(&subjects, &options)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl What {
+    fn subject(self) -> Option<Subject> {
+        match self {
+            What::Contest(subject) => Some(subject),
+            What::Lowering => None,
+        }
+    }
+}
+
+/// Needs what is private to the library, so it is there, as a test that is run by name.
+fn lowering() -> Result<()> {
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.current_dir(workspace::root());
+    let test = "test --release -q -p oci-runtime --lib print_the_times -- --ignored --nocapture";
+    check(cargo.args(test.split(' ')))
+}
+
+fn contest(subjects: &[Subject], options: &Options) -> Result<()> {
     debian::install(&[debian::BUILD, debian::DEMO])?;
     if std::env::var_os("OCIRUN").is_none() {
         build::build()?;
@@ -80,11 +124,11 @@ fn bench(options: Options) -> Result<ExitCode> {
     tidy();
     host.make_parent_cgroups()?;
     let contenders = able(contender::prepare(&host, &directory(), &options.without)?);
-    for subject in options.only.iter().copied() {
+    for subject in subjects.iter().copied() {
         let table = measure::measure(subject, &contenders, options.rounds, options.pause)?;
         report::print(&table, &contenders, options.markdown);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// Those that can run the bench's container on this host; says why others cannot.
@@ -153,7 +197,7 @@ fn number(option: &'static str, value: &OsString) -> Result<usize> {
     })
 }
 
-fn subject(value: &OsString) -> Result<Subject> {
+fn subject(value: &OsString) -> Result<What> {
     let text = value.to_string_lossy().into_owned();
     let known = || {
         SUBJECTS

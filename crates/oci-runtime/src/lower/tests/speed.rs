@@ -47,7 +47,7 @@ fn ten_times_the_mounts_take_about_ten_times_as_long() {
     assert!(many < 40 * few, "200 mounts: {few:?}, 2000: {many:?}");
 }
 
-/// `cargo test --release -p oci-runtime --lib speed -- --ignored --nocapture`
+/// `cargo xtask bench --only lowering`
 #[test]
 #[ignore = "prints times, which mean something in release builds only"]
 fn print_the_times_of_a_configuration_as_large_as_docker_s() {
