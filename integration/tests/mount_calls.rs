@@ -49,10 +49,10 @@ fn calls(mounts: usize) -> Option<BTreeMap<String, usize>> {
         .ok();
     let mut counts = BTreeMap::new();
     for line in read(&trace).lines() {
-        let call = line
-            .split_once(' ')
-            .map_or("", |(_, call)| call.trim_start());
-        if let Some((name, _)) = call.split_once('(').filter(|_| !call.starts_with("<...")) {
+        let call = line.split_once(' ').map_or("", |(_, call)| call);
+        let name = call.trim_start().split('(').next().unwrap_or_default();
+        // The second half of a line that another process broke off begins with what it is.
+        if !name.starts_with('<') && !OTHER.contains(&name) {
             *counts.entry(name.to_owned()).or_insert(0) += 1;
         }
     }
