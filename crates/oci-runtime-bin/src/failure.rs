@@ -100,9 +100,6 @@ pub(crate) enum Misuse {
         value: String,
         words: &'static [&'static str],
     },
-    NotYet {
-        flag: &'static str,
-    },
     Count {
         verb: &'static str,
         usage: &'static str,
@@ -148,7 +145,6 @@ impl fmt::Display for Misuse {
                     words.join(" or ")
                 )
             }
-            Misuse::NotYet { flag } => write!(f, "flag --{flag} is not supported yet"),
             Misuse::Count {
                 verb,
                 usage: "",

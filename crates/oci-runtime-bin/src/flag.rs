@@ -24,6 +24,4 @@ pub(crate) enum Role {
     Hidden,
     /// It is taken, and has no effect here.
     Ignored,
-    /// It is an error, since it would have had an effect.
-    NotYet,
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::arguments::Arguments;
 use crate::failure::Misuse;
-use crate::flag::{Flag, Role};
+use crate::flag::Flag;
 
 /// Sorts `words`. With `stops`, flags end at the first word that is none; `--` ends them everywhere.
 ///
@@ -43,7 +43,6 @@ pub(crate) fn parse(
         } else {
             text(flag, attached, &mut words)?
         };
-        judge(flag, &value)?;
         arguments.flags.push((flag.name, value));
     }
     arguments.rest.extend(words);
@@ -88,15 +87,6 @@ fn text(
     attached
         .or_else(|| words.pop_front())
         .ok_or(Misuse::NeedsValue { flag: flag.name })
-}
-
-/// A flag that cannot be carried out may still say that nothing is to be done.
-fn judge(flag: &Flag, value: &OsStr) -> Result<(), Misuse> {
-    let off = flag.value.is_empty() && value == "false";
-    if flag.role == Role::NotYet && !off && !value.is_empty() {
-        return Err(Misuse::NotYet { flag: flag.name });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

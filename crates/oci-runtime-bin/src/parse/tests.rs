@@ -38,16 +38,9 @@ fn check(flag: &'static Flag, spelled: &str) {
         (&[&[spelled, "false", "x"], &[&attached, "x"]], "false")
     };
     for list in lists {
-        match parse(flags, true, words(list)) {
-            Ok(arguments) => {
-                assert_eq!(arguments.flags, [(flag.name, expected.into())], "{list:?}");
-                assert_eq!(arguments.rest, ["x"], "{list:?}");
-            }
-            Err(misuse) => {
-                assert_eq!(flag.role, Role::NotYet, "{list:?}");
-                assert_eq!(misuse, Misuse::NotYet { flag: flag.name });
-            }
-        }
+        let arguments = parse(flags, true, words(list)).unwrap();
+        assert_eq!(arguments.flags, [(flag.name, expected.into())], "{list:?}");
+        assert_eq!(arguments.rest, ["x"], "{list:?}");
     }
     if flag.value.is_empty() {
         let off = parse(flags, true, words(&[&attached])).unwrap();
@@ -128,24 +121,6 @@ fn the_last_value_counts_and_an_empty_one_is_none() {
     .unwrap();
     assert_eq!(arguments.text("bundle").unwrap(), "two");
     assert_eq!(arguments.text("pid-file"), None);
-}
-
-#[test]
-fn a_flag_without_effect_yet_may_say_nothing() {
-    assert!(parse_verb("spec", &["--rootless=false"]).is_ok());
-    let flags = VERBS
-        .iter()
-        .flat_map(|verb| verb.flags.iter().map(|flag| (verb.name, flag)));
-    for (verb, flag) in
-        flags.filter(|(_, flag)| flag.role == Role::NotYet && !flag.value.is_empty())
-    {
-        let spelled = format!("--{}", flag.name);
-        assert!(parse_verb(verb, &[&spelled, "", "id"]).is_ok(), "{spelled}");
-        assert_eq!(
-            parse_verb(verb, &[&spelled, "x", "id"]),
-            Err(Misuse::NotYet { flag: flag.name })
-        );
-    }
 }
 
 #[test]
