@@ -243,24 +243,20 @@ const HOOK_CALLS: &[&str] = &[
 
 /// Without no_new_privs: the filters that somebody listens to, now, while there is the privilege to.
 pub(super) fn install_early(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
-    if process.no_new_privileges {
-        return;
-    }
-    if let Some((filter, op)) = &filters.recording {
-        install(plan, "", filter);
-        hand_over(plan, "", op);
-    }
-    if let (Some(filter), Some(agent)) = (&filters.own, &filters.agent) {
-        install(plan, ORIGIN, filter);
-        hand_over(plan, ORIGIN, agent);
+    if !process.no_new_privileges {
+        install_heard(plan, filters);
     }
 }
 
 /// With no_new_privs: the filters whose listener somebody has to take.
 pub(super) fn install_before_ready(plan: &mut Plan, process: &Process<'_>, filters: &Filters) {
-    if !process.no_new_privileges {
-        return;
+    if process.no_new_privileges {
+        install_heard(plan, filters);
     }
+}
+
+/// The filters that somebody listens to, each handed over as soon as it is in force.
+fn install_heard(plan: &mut Plan, filters: &Filters) {
     if let Some((filter, op)) = &filters.recording {
         install(plan, "", filter);
         hand_over(plan, "", op);
