@@ -60,6 +60,7 @@ const FAILING: &[(&str, Because)] = &[
     ("misc_props", Because::TheSuite),
     ("mounts", Because::TheSuite),
     ("pidfile", Because::ARace),
+    ("poststart", Because::ARace),
     ("prestart", Because::TheSuite),
     (
         "process_capabilities",
