@@ -10,6 +10,7 @@ use crate::activation;
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::Failure;
+use crate::interruption::Interruption;
 use crate::notify::{self, Notify};
 use crate::pidfd::{hand_over, pidfd_socket};
 
@@ -21,13 +22,19 @@ pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
     let preserved = call.handed_fds()?;
     let console = console(terminal(&spec), true, call.arguments.text("console-socket"))?;
     let pidfd = pidfd_socket(&call.arguments)?;
+    // What came before has made nothing that would have to be taken back.
+    let interruption = Interruption::hold()?;
     activation::tell(&mut spec);
     let notify = Notify::of_new(&call.root, &id);
     if let Some(notify) = &notify {
         notify.prepare(&mut spec)?;
     }
-    let options = options(call, &bundle, &spec, &preserved, &console);
-    let made = oci_runtime::create(&call.root, &id, &options).map_err(Failure::from);
+    let options = Create {
+        interrupt: Some(interruption.as_fd()),
+        ..options(call, &bundle, &spec, &preserved, &console)
+    };
+    let made = oci_runtime::create(&call.root, &id, &options);
+    let made = made.map_err(|error| interruption.explain(error));
     let handed = made.and_then(|process| {
         hand_over(pidfd, &process, "standard", || {
             unmake(&process, &call.root, &id)

@@ -10,7 +10,8 @@ use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::{Failure, Misuse};
 use crate::foreground::{Orphans, attend, block_signals, forward};
-use crate::pidfd::{hand_over, pidfd_socket};
+use crate::interruption::Interruption;
+use crate::pidfd::{PidfdSocket, hand_over, pidfd_socket};
 use crate::record::recording;
 use crate::user;
 
@@ -25,13 +26,15 @@ pub(crate) fn exec(call: &Call) -> Result<u8, Failure> {
         detached,
         arguments.text("console-socket"),
     )?;
+    let pidfd = pidfd_socket(arguments)?;
+    let interruption = Interruption::hold()?;
     if detached {
-        start(call, &wanted, &console, false)?;
+        start(call, &wanted, &console, pidfd, &interruption, false)?;
         return Ok(0);
     }
     let signals = block_signals(Orphans::Leave)?;
     let record = recording.is_some();
-    let (process, mut recorder) = start(call, &wanted, &console, record)?;
+    let (process, mut recorder) = start(call, &wanted, &console, pidfd, &interruption, record)?;
     let has_size = wanted.has_size();
     let attended = attend(&process, &signals, console, has_size, recorder.as_mut());
     if let (Some(recording), Some(recorder)) = (&recording, &recorder) {
@@ -44,11 +47,12 @@ fn start(
     call: &Call,
     wanted: &Wanted,
     console: &Console,
+    pidfd: Option<PidfdSocket>,
+    interruption: &Interruption,
     record: bool,
 ) -> Result<(Started, Option<Recorder>), Failure> {
     let arguments = &call.arguments;
     let preserved = call.preserved_fds()?;
-    let pidfd = pidfd_socket(arguments)?;
     let cgroup = arguments.strings("cgroup")?;
     let options = Exec {
         stdio: own_stdio(),
@@ -58,6 +62,7 @@ fn start(
         pid_file: arguments.text("pid-file").map(Path::new),
         ignore_paused: arguments.switch("ignore-paused"),
         cgroup: &cgroup,
+        interrupt: Some(interruption.as_fd()),
         trace: call.debug,
     };
     let id = arguments.id();
@@ -66,13 +71,13 @@ fn start(
         console.give_size(&mut process);
         Ok(process)
     };
-    let (process, recorder) = if record {
-        let recorded = oci_runtime::exec_recorded(&call.root, &id, &options, describe)?;
-        (recorded.0, Some(recorded.1))
+    let started = if record {
+        let recorded = oci_runtime::exec_recorded(&call.root, &id, &options, describe);
+        recorded.map(|(process, recorder)| (process, Some(recorder)))
     } else {
-        let process = oci_runtime::exec(&call.root, &id, &options, describe)?;
-        (process, None)
+        oci_runtime::exec(&call.root, &id, &options, describe).map(|process| (process, None))
     };
+    let (process, recorder) = started.map_err(|error| interruption.explain(error))?;
     hand_over(pidfd, &process, "setns", || {
         forward(&process, libc::SIGKILL);
         drop(process.wait());

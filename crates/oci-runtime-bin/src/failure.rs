@@ -14,6 +14,11 @@ pub(crate) enum Failure {
     Misuse(Misuse),
     /// The library's own error.
     Runtime(oci_runtime::Error),
+    /// A signal, before the container or process was there.
+    Interrupted {
+        signal: i32,
+        error: oci_runtime::Error,
+    },
     /// A file.
     File {
         action: &'static str,
@@ -164,6 +169,9 @@ impl fmt::Display for Failure {
         match self {
             Failure::Misuse(misuse) => misuse.fmt(f),
             Failure::Runtime(error) => error.fmt(f),
+            Failure::Interrupted { signal, error } => {
+                write!(f, "interrupted by signal {signal}: {error}")
+            }
             Failure::File {
                 action,
                 path,

@@ -19,6 +19,7 @@ mod flag;
 mod flags;
 mod foreground;
 mod help;
+mod interruption;
 mod kill;
 mod list;
 mod man;
@@ -87,6 +88,10 @@ pub fn ocirun(words: Vec<OsString>) -> u8 {
         Chosen::Verb(verb, words) => match perform(verb, &globals, words) {
             Ok(status) => status,
             Err(failure @ Failure::Misuse(_)) => report.fail("", &failure, 1),
+            Err(failure @ Failure::Interrupted { signal, .. }) => {
+                // As shells have it; there are no more than 64.
+                report.fail(verb.prefix, &failure, 128 + signal as u8)
+            }
             Err(failure) => report.fail(verb.prefix, &failure, verb.failure),
         },
     }

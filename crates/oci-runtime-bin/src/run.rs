@@ -2,7 +2,7 @@
 
 use nix::sys::prctl::set_child_subreaper;
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Create, Kind, Process, Recorder, StateRoot, delete, oom_kills};
+use oci_runtime::{Bundle, Create, Error, Kind, Process, Recorder, StateRoot, delete, oom_kills};
 
 use crate::activation;
 use crate::call::Call;
@@ -10,8 +10,9 @@ use crate::console::{Console, console};
 use crate::create::{options, terminal, unmake};
 use crate::failure::Failure;
 use crate::foreground::{Orphans, attend, block_signals};
+use crate::interruption::Interruption;
 use crate::notify::{self, Listener, Notify};
-use crate::pidfd::{hand_over, pidfd_socket};
+use crate::pidfd::{PidfdSocket, hand_over, pidfd_socket};
 use crate::record::recording;
 
 /// `run ID`.
@@ -26,12 +27,19 @@ pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
         detached,
         call.arguments.text("console-socket"),
     )?;
+    let pidfd = pidfd_socket(&call.arguments)?;
+    // What came before has made nothing that would have to be taken back.
+    let interruption = Interruption::hold()?;
     activation::tell(&mut spec);
-    let listener = listen(call, &id, &mut spec)?;
+    let beside = Beside {
+        pidfd,
+        interruption,
+        listener: listen(call, &id, &mut spec)?,
+    };
     let result = if detached {
-        leave(call, &bundle, &spec, &console, listener.as_ref())
+        leave(call, &bundle, &spec, &console, beside)
     } else {
-        stay(call, &bundle, spec, console, listener)
+        stay(call, &bundle, spec, console, beside)
     };
     match &result {
         Err(failure) => notify::give_up(failure, &call.root, &id),
@@ -39,6 +47,16 @@ pub(crate) fn run(call: &Call) -> Result<u8, Failure> {
         Ok(_) => {}
     }
     result
+}
+
+/// Who else has to do with the container.
+struct Beside {
+    /// Somebody who waits for its pidfd.
+    pidfd: Option<PidfdSocket>,
+    /// Whoever wants an end of us.
+    interruption: Interruption,
+    /// A service manager, at second hand.
+    listener: Option<Listener>,
 }
 
 /// The program may be ready as soon as it has begun, so the socket comes before it.
@@ -55,17 +73,22 @@ fn leave(
     bundle: &Bundle,
     spec: &Spec<'_>,
     console: &Console,
-    listener: Option<&Listener>,
+    beside: Beside,
 ) -> Result<u8, Failure> {
     let id = call.arguments.id();
     let preserved = call.handed_fds()?;
-    let pidfd = pidfd_socket(&call.arguments)?;
-    let options = options(call, bundle, spec, &preserved, console);
-    let process = oci_runtime::run(&call.root, &id, &options)?;
-    hand_over(pidfd, &process, "standard", || {
+    let options = Create {
+        interrupt: Some(beside.interruption.as_fd()),
+        ..options(call, bundle, spec, &preserved, console)
+    };
+    let process = oci_runtime::run(&call.root, &id, &options);
+    let process = process.map_err(|error| beside.interruption.explain(error))?;
+    hand_over(beside.pidfd, &process, "standard", || {
         unmake(&process, &call.root, &id)
     })?;
-    if let Some(listener) = listener {
+    if let Some(listener) = beside.listener {
+        // Nothing is taken back any more: whoever waits for the program to be ready may be ended.
+        beside.interruption.release()?;
         listener.pass_on(&call.root, &id, process.pid())?;
     }
     Ok(0)
@@ -76,12 +99,11 @@ fn stay(
     bundle: &Bundle,
     mut spec: Spec<'_>,
     console: Console,
-    listener: Option<Listener>,
+    beside: Beside,
 ) -> Result<u8, Failure> {
     let arguments = &call.arguments;
     let id = arguments.id();
     let preserved = call.handed_fds()?;
-    let pidfd = pidfd_socket(arguments)?;
     let orphans = if arguments.switch("no-subreaper") {
         Orphans::Leave
     } else {
@@ -99,13 +121,17 @@ fn stay(
         has_size = process.console_size.is_some();
         console.give_size(process);
     }
-    let options = options(call, bundle, &spec, &preserved, &console);
+    let options = Create {
+        interrupt: Some(beside.interruption.as_fd()),
+        ..options(call, bundle, &spec, &preserved, &console)
+    };
     let recording = recording(arguments)?;
-    let (process, mut recorder) = start(&call.root, &id, &options, recording.is_some())?;
-    hand_over(pidfd, &process, "standard", || {
+    let started = start(&call.root, &id, &options, recording.is_some());
+    let (process, mut recorder) = started.map_err(|error| beside.interruption.explain(error))?;
+    hand_over(beside.pidfd, &process, "standard", || {
         unmake(&process, &call.root, &id)
     })?;
-    if let Some(listener) = listener {
+    if let Some(listener) = beside.listener {
         pass_on(listener, &call.root, &id, process.pid());
     }
     let attended = attend(&process, &signals, console, has_size, recorder.as_mut());
@@ -142,7 +168,7 @@ fn start(
     id: &str,
     options: &Create<'_>,
     record: bool,
-) -> Result<(Process, Option<Recorder>), Failure> {
+) -> Result<(Process, Option<Recorder>), Error> {
     if record {
         let (process, recorder) = oci_runtime::record(root, id, options)?;
         return Ok((process, Some(recorder)));

@@ -32,6 +32,15 @@ pub(crate) fn default_sigchld() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+/// Whether a signal is ignored (sigaction(2)).
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    // SAFETY: a structure of plain numbers, of which zero is one.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: asks only, and writes one structure.
+    let told = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    told == 0 && action.sa_sigaction == libc::SIG_IGN
+}
+
 /// An fd that the caller has left us, if it is open.
 pub(crate) fn inherited(fd: i32) -> Result<BorrowedFd<'static>, Errno> {
     // SAFETY: a plain number.

@@ -1,30 +1,31 @@
 //! `create` and `run`: from a bundle on disk to a container, or to an error that leaves nothing behind.
 
+mod attempt;
+
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
-use log::{debug, warn};
-use oci_runtime_cgroups::{Created, Paths, systemd};
-
-use crate::agent;
 use crate::bundle::Bundle;
-use crate::cgroup::{self, CgroupManager};
+use crate::cgroup::CgroupManager;
 use crate::check::{self, Problem, Severity};
 use crate::error::{Cause, Described, Error, Result};
 use crate::explain::describe_step;
 use crate::hooks;
 use crate::host::Host;
-use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch, schedule};
+use crate::interrupt::Interrupts;
+use crate::launch::{Child, Inputs, Launched, Trace, abandon, launch};
 use crate::lower::{self, Lowered, Request};
-use crate::net::{self, Moves};
+use crate::net;
 use crate::plan::{ParentOp, Plan, Source};
 use crate::process::{Process, write_pid_file};
 use crate::recorder::Recorder;
-use crate::resctrl;
 use crate::spec::{self, Spec};
-use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
+use crate::state::{State, StateRoot, Status};
+use log::{debug, warn};
+
+use attempt::Attempt;
 
 /// How a container is to be made.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Create<'a> {
     pub pid_file: Option<&'a Path>,
     /// Who makes the cgroup.
     pub cgroup_manager: CgroupManager,
+    /// Readable when there is to be no container after all; it is not read. Nothing looks at it once the creation is done.
+    pub interrupt: Option<BorrowedFd<'a>>,
     /// Whether to log, at debug level, when each step was done.
     pub trace: bool,
 }
@@ -62,6 +65,7 @@ impl<'a> Create<'a> {
             keyring: true,
             pid_file: None,
             cgroup_manager: CgroupManager::default(),
+            interrupt: None,
             trace: false,
         }
     }
@@ -204,18 +208,6 @@ fn make(
     brought_up
 }
 
-/// A container in the making: what there is of it.
-struct Attempt {
-    directory: StateDirectory,
-    state: State,
-    host: Host,
-    cgroup: Option<(Created, Paths)>,
-    /// Network devices that are the container's by now.
-    moves: Option<Moves>,
-    /// Whether hooks have run.
-    hooked: bool,
-}
-
 /// The number of preserved fds; the kernel would not pass more.
 pub(crate) fn count(preserved: usize) -> Result<u16> {
     match u16::try_from(preserved) {
@@ -297,6 +289,14 @@ fn bring_up(
     } else {
         None
     };
+    let interrupts = Interrupts {
+        caller: options.interrupt,
+        deletion: if waits_for_others(&lowered.plan) {
+            Some(attempt.directory.make_deletion()?)
+        } else {
+            None
+        },
+    };
     let way = if lowered.plan.asks_for(&Source::NetSocket) {
         Some(net::way()?)
     } else {
@@ -319,7 +319,7 @@ fn bring_up(
     }
     let mut perform = |op: &ParentOp, child: &mut Child| {
         let way = way.as_ref().map(|(near, _)| near.as_fd());
-        attempt.perform(op, child, way)?;
+        attempt.perform(op, child, way, &interrupts)?;
         match op {
             // Not before: `delete` takes it for the sign that the cgroup is this container's.
             ParentOp::CreateCgroup { .. } | ParentOp::StartUnit { .. } => {
@@ -328,9 +328,19 @@ fn bring_up(
             _ => Ok(()),
         }
     };
-    let (launched, trace) = launch(&lowered.plan, &inputs, &scratch, &mut perform)?;
+    let (launched, trace) = launch(&lowered.plan, &inputs, &scratch, &interrupts, &mut perform)?;
     log_trace(&lowered.plan, &trace);
-    finish(launched, &lowered.plan, options.pid_file, gate)
+    finish(launched, &lowered.plan, options.pid_file, &interrupts, gate)
+}
+
+/// Whether somebody can hold the parent lane up. Whoever is in the container's cgroup can be ended without asking us.
+fn waits_for_others(plan: &Plan) -> bool {
+    plan.steps().iter().any(|step| {
+        matches!(
+            plan.parent_op(step),
+            Some(ParentOp::Hooks { .. } | ParentOp::SendListener { .. })
+        )
+    })
 }
 
 /// Publishes the pid once all is well, and where nobody waits for `start` sees the program begin.
@@ -338,6 +348,7 @@ fn finish(
     launched: Launched,
     plan: &Plan,
     pid_file: Option<&Path>,
+    interrupts: &Interrupts<'_>,
     gate: bool,
 ) -> Result<(Process, Option<Recorder>)> {
     if let Some(path) = pid_file
@@ -349,120 +360,11 @@ fn finish(
     if gate {
         return Ok(launched.child.into());
     }
-    let begun = launched.await_exec(plan);
+    let begun = launched.await_exec(plan, interrupts);
     if let (Err(_), Some(path)) = (&begun, pid_file) {
         let _ = fs::remove_file(path);
     }
     begun.map(Into::into)
-}
-
-impl Attempt {
-    /// `child` is the process of the outer lane until there is the one of the inner lane.
-    fn perform(
-        &mut self,
-        op: &ParentOp,
-        child: &mut Child,
-        way: Option<BorrowedFd<'_>>,
-    ) -> Result<()> {
-        match op {
-            ParentOp::CreateCgroup { paths } => {
-                let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)
-                    .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
-                self.cgroup = Some((created, paths.clone()));
-                Ok(())
-            }
-            ParentOp::StartUnit {
-                unit,
-                properties,
-                paths,
-            } => {
-                let layout = &self.host.cgroups;
-                let pid = child.pid.unsigned_abs();
-                let created = systemd::start(layout, paths, unit, properties, pid)?;
-                self.cgroup = Some((created, paths.clone()));
-                Ok(())
-            }
-            ParentOp::DelegateCgroup {
-                directory,
-                uid,
-                gid,
-            } => Ok(oci_runtime_cgroups::delegate(directory, *uid, *gid)?),
-            ParentOp::ApplyLimits { limits } => Ok(oci_runtime_cgroups::apply(limits)?),
-            ParentOp::IdMaps { uid_map, gid_map } => {
-                write_map(child.pid, "uid_map", uid_map)
-                    .map_err(|error| error.asked_for_by("/linux/uidMappings"))?;
-                write_map(child.pid, "gid_map", gid_map)
-                    .map_err(|error| error.asked_for_by("/linux/gidMappings"))
-            }
-            ParentOp::Hooks { hooks } => {
-                self.hooked = true;
-                let state = self.state.for_hooks(Status::Creating, Some(child.pid));
-                hooks::run(hooks, state)
-            }
-            ParentOp::NetDevices { devices } => {
-                let moves = self.moves.insert(Moves::new(way)?);
-                devices.iter().try_for_each(|device| moves.take(device))
-            }
-            ParentOp::SendListener { path, metadata } => {
-                let state = self.state.for_hooks(Status::Creating, Some(child.pid));
-                let pid = child.pid;
-                let listener = child.take_listener()?;
-                agent::send(path, metadata.as_deref(), listener.as_fd(), pid, state)
-            }
-            ParentOp::RecordCalls { always } => child.record(always),
-            ParentOp::Scheduler { .. } | ParentOp::IoPriority { .. } => schedule(op, child.pid),
-            ParentOp::MakeClass { class } => {
-                let made =
-                    resctrl::make(class).map_err(|error| error.asked_for_by("/linux/intelRdt"))?;
-                self.state.resctrl = Some(made);
-                // Whoever kills us now can have it removed.
-                self.directory.save(&self.state)
-            }
-            ParentOp::JoinClass => self.state.join_class(child.pid),
-            ParentOp::SaveState => {
-                self.state.init_process_pid = child.pid;
-                self.state.init_process_start = start_time(child.pid)?.unwrap_or(0);
-                self.directory.save(&self.state)
-            }
-        }
-    }
-
-    /// Takes back what was made. The error that led here is the one to return; what fails now is only told.
-    fn clear_away(self) {
-        if let Some(moves) = self.moves
-            && let Err(error) = moves.undo()
-        {
-            warn!("cannot give a network device back: {error}");
-        }
-        if let Some((created, paths)) = self.cgroup {
-            if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
-                warn!("cannot end what is left in the cgroup: {error}");
-            }
-            if let Some(unit) = &self.state.systemd_unit {
-                cgroup::stop_unit(unit);
-            }
-            if let Err(error) = created.undo() {
-                warn!("cannot remove the cgroup: {error}");
-            }
-        }
-        if let Some(class) = &self.state.resctrl {
-            class.remove();
-        }
-        if let Err(error) = self.directory.remove() {
-            warn!("{error}");
-        }
-        // Whoever was told of a container's beginning is told of its end.
-        if self.hooked {
-            let state = self.state.for_hooks(Status::Stopped, None);
-            hooks::run_all(&self.state.poststop, state);
-        }
-    }
-}
-
-/// One write for the whole map, as the kernel wants it.
-fn write_map(pid: i32, name: &str, lines: &str) -> Result<()> {
-    let path = PathBuf::from(format!("/proc/{pid}/{name}"));
-    fs::write(&path, lines).map_err(|error| Error::file("write the id map", &path, error))
 }
 
 /// Tells when each step was done, counted from the first.

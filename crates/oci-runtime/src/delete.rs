@@ -38,13 +38,9 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
 
 fn delete_existing(root: &StateRoot, id: &str, force: bool) -> Result<()> {
     let mut directory = root.open(id)?;
-    if let Err(error) = directory.lock() {
-        if !force {
-            return Err(error);
-        }
-        // A hook that hangs holds the command up that holds the lock.
-        interrupt(&directory)?;
-        directory.lock()?;
+    match force {
+        true => lock_by_force(&mut directory)?,
+        false => directory.lock()?,
     }
     let error = match directory.load() {
         Ok(Some(state)) => return delete_known(root, &directory, &state, force),
@@ -99,8 +95,26 @@ fn delete_known(
     Ok(())
 }
 
+/// How long another command may go on with a container that is to be deleted by force.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often it is told to give up.
+const TRIES: usize = 15;
+
+/// A hook that hangs holds the command up that holds the lock.
+fn lock_by_force(directory: &mut StateDirectory) -> Result<()> {
+    for _ in 0..TRIES {
+        if directory.lock_within(GRACE)? {
+            return Ok(());
+        }
+        interrupt(directory)?;
+    }
+    directory.lock()
+}
+
 /// Ends what another command waits for, so that it gives the container up.
 fn interrupt(directory: &StateDirectory) -> Result<()> {
+    directory.announce_deletion()?;
     let Some(state) = directory.load::<State>()? else {
         return Ok(());
     };

@@ -16,6 +16,7 @@ use nix::errno::Errno;
 
 use crate::check::Problem;
 use crate::host::HostError;
+use crate::interrupt::{Interruption, Stopped};
 use crate::spec::ParseError;
 
 use errno::describe;
@@ -52,6 +53,8 @@ pub enum Kind {
     Executable,
     /// The machine lacks something that is needed.
     Unsupported,
+    /// The creation was ended before it was done: by its caller, or because the container was deleted by force.
+    Interrupted,
     /// A system call failed.
     Os,
 }
@@ -94,6 +97,8 @@ pub(crate) enum Cause {
     #[error("the container was made by another runtime, as {} shows; that one has to be asked", path.display())]
     Foreign { path: PathBuf },
     #[error("unable to start container process: {0}")]
+    Interrupted(Interruption),
+    #[error("unable to start container process: {0}")]
     Step(StepFailure),
     #[error("{origin}: hook {path}: {failure}")]
     Hook {
@@ -120,6 +125,15 @@ pub(crate) enum Cause {
     },
     #[error("{0}")]
     Unsupported(&'static str),
+}
+
+impl From<Stopped> for Error {
+    fn from(stopped: Stopped) -> Error {
+        match stopped {
+            Stopped::By(who) => Cause::Interrupted(who).into(),
+            Stopped::Poll(errno) => Error::call("poll", "for the creation to go on", errno),
+        }
+    }
 }
 
 /// What lowering itself finds: values that pass the checks and still have no plan.
@@ -169,6 +183,11 @@ impl Error {
             Cause::NotRunning { .. } => Kind::NotRunning,
             Cause::Status { .. } => Kind::WrongStatus,
             Cause::Executable(_) => Kind::Executable,
+            Cause::Interrupted(_)
+            | Cause::Hook {
+                failure: HookFailure::Interrupted(_),
+                ..
+            } => Kind::Interrupted,
             Cause::Host(_) | Cause::Unsupported(_) => Kind::Unsupported,
             Cause::File { .. } | Cause::Damaged { .. } | Cause::Foreign { .. } => Kind::Os,
             Cause::Step(_)

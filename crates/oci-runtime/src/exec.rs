@@ -11,6 +11,7 @@ use crate::check;
 use crate::create::{complain, count, log_trace};
 use crate::error::{Cause, Error, Result};
 use crate::host::Host;
+use crate::interrupt::Interrupts;
 use crate::launch::{Child, Inputs, abandon, launch, schedule};
 use crate::lower::{self, Join};
 use crate::plan::ParentOp;
@@ -38,6 +39,8 @@ pub struct Exec<'a> {
     /// Cgroups below the container's that it goes to: `PATH`, or on v1 `CONTROLLER[,CONTROLLER...]:PATH`; the container's own
     /// where nothing is named.
     pub cgroup: &'a [String],
+    /// Readable when the process is not to begin after all; it is not read. Nothing looks at it once the process has begun.
+    pub interrupt: Option<BorrowedFd<'a>>,
     /// Whether to log, at debug level, when each step was done.
     pub trace: bool,
 }
@@ -49,7 +52,7 @@ pub type Describe<'d> = &'d dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>
 /// created with, and answers the process.
 ///
 /// # Errors
-/// The container does not run, or the process could not be started.
+/// The container does not run, the process could not be started, or an interruption.
 pub fn exec(
     root: &StateRoot,
     id: &str,
@@ -125,18 +128,30 @@ fn join(
         pidfd: Some(pidfd.as_fd()),
         cgroup: Some(&cgroup),
     };
+    let interrupts = Interrupts {
+        caller: options.interrupt,
+        deletion: None,
+    };
     let mut perform = |op: &ParentOp, child: &mut Child| match op {
         ParentOp::SendListener { path, metadata } => {
             let container = state.for_hooks(status, Some(state.init_process_pid));
             let (pid, listener) = (child.pid, child.take_listener()?);
-            agent::send(path, metadata.as_deref(), listener.as_fd(), pid, container)
+            let listener = listener.as_fd();
+            agent::send(
+                path,
+                metadata.as_deref(),
+                listener,
+                pid,
+                container,
+                &interrupts,
+            )
         }
         ParentOp::RecordCalls { always } => child.record(always),
         ParentOp::JoinClass => state.join_class(child.pid),
         // All other steps are init's own, or about this.
         other => schedule(other, child.pid),
     };
-    let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &mut perform);
+    let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &interrupts, &mut perform);
     let (launched, trace) = match attempt(&inputs) {
         Err(error) if options.cgroup.is_empty() && has_handed_down(&error) => {
             let own = oci_runtime_cgroups::paths_of(&host.cgroups, state.init_process_pid)?;
@@ -154,7 +169,7 @@ fn join(
         abandon(Some(&launched.child));
         return Err(error);
     }
-    let started = launched.await_exec(&plan);
+    let started = launched.await_exec(&plan, &interrupts);
     if let (Err(_), Some(path)) = (&started, options.pid_file) {
         let _ = fs::remove_file(path);
     }

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use log::warn;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, HookFailure, Result};
+use crate::interrupt::{Interrupts, Stopped};
 use crate::sys;
 
 /// A program to run.
@@ -49,10 +49,11 @@ pub(crate) struct HookState<'a> {
 /// Runs hooks in order.
 ///
 /// # Errors
-/// The first one that fails; the others are not run.
-pub(crate) fn run(hooks: &[Hook], state: HookState<'_>) -> Result<()> {
+/// The first one that fails; the others are not run. One that runs when the creation has to end is killed.
+pub(crate) fn run(hooks: &[Hook], state: HookState<'_>, interrupts: &Interrupts<'_>) -> Result<()> {
     hooks.iter().try_for_each(|hook| {
-        run_one(hook, state).map_err(|failure| {
+        interrupts.look()?;
+        run_one(hook, state, interrupts).map_err(|failure| {
             Cause::Hook {
                 origin: hook.origin.clone(),
                 path: hook.path.clone(),
@@ -66,13 +67,17 @@ pub(crate) fn run(hooks: &[Hook], state: HookState<'_>) -> Result<()> {
 /// Runs hooks in order, whatever becomes of them: too late to undo anything.
 pub(crate) fn run_all(hooks: &[Hook], state: HookState<'_>) {
     for hook in hooks {
-        if let Err(failure) = run_one(hook, state) {
+        if let Err(failure) = run_one(hook, state, &Interrupts::default()) {
             warn!("{}: hook {}: {failure}", hook.origin, hook.path);
         }
     }
 }
 
-fn run_one(hook: &Hook, state: HookState<'_>) -> Result<(), HookFailure> {
+fn run_one(
+    hook: &Hook,
+    state: HookState<'_>,
+    interrupts: &Interrupts<'_>,
+) -> Result<(), HookFailure> {
     let mut command = Command::new(&hook.path);
     if let Some((name, arguments)) = hook.args.split_first() {
         command.arg0(name).args(arguments);
@@ -86,7 +91,7 @@ fn run_one(hook: &Hook, state: HookState<'_>) -> Result<(), HookFailure> {
         .stdout(Stdio::null())
         .stderr(stderr.try_clone().map_err(os)?);
     let mut child = command.spawn().map_err(os)?;
-    let status = wait(&mut child, hook.timeout)?;
+    let status = wait(&mut child, hook.timeout, interrupts)?;
     if status.success() {
         return Ok(());
     }
@@ -111,23 +116,26 @@ fn memory_file(bytes: &[u8]) -> Result<File, HookFailure> {
     Ok(file)
 }
 
-/// Waits for its end, and makes one when the time is over.
-fn wait(child: &mut Child, timeout: Option<Duration>) -> Result<ExitStatus, HookFailure> {
-    let pid = child.id().cast_signed();
-    if let Some(timeout) = timeout {
+/// Waits for its end, and makes one when the time is over or the creation has to end.
+fn wait(
+    child: &mut Child,
+    timeout: Option<Duration>,
+    interrupts: &Interrupts<'_>,
+) -> Result<ExitStatus, HookFailure> {
+    if timeout.is_some() || !interrupts.is_empty() {
+        let pid = child.id().cast_signed();
         let pidfd = sys::pidfd_open(pid).map_err(HookFailure::Start)?;
-        let limit = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        let ended = loop {
-            match poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], limit) {
-                Err(Errno::EINTR) => {}
-                other => break other.map_err(HookFailure::Start)? == 1,
-            }
+        let failure = match (interrupts.wait([pidfd.as_fd()], timeout), timeout) {
+            (Ok([false]), Some(timeout)) => Some(HookFailure::Timeout(timeout)),
+            (Ok(_), _) => None,
+            (Err(Stopped::By(who)), _) => Some(HookFailure::Interrupted(who)),
+            (Err(Stopped::Poll(errno)), _) => Some(HookFailure::Start(errno)),
         };
-        if !ended {
+        if let Some(failure) = failure {
             // The whole group: what the hook has started must not go on without it.
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
             let _ = child.wait();
-            return Err(HookFailure::Timeout(timeout));
+            return Err(failure);
         }
     }
     child.wait().map_err(os)

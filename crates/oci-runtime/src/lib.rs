@@ -16,6 +16,7 @@ mod explain;
 mod features;
 mod hooks;
 mod id_map;
+mod interrupt;
 mod launch;
 mod list;
 mod lower;

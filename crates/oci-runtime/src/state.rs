@@ -6,6 +6,7 @@
 //! | `config.json` | the configuration that the container was created with; the bundle's may change. Written once the cgroup is the container's own: without it, what is at `cgroup_paths` is another's |
 //! | `exec.fifo` | the gate that `start` opens; the first process holds it until it becomes the payload |
 //! | `report.fifo` | where the first process tells `start` why the payload did not run |
+//! | `deletion.fifo` | where `delete` by force tells a creation to give up; while there is somebody for it to wait for |
 //!
 //! The directory comes into being before anything else does and goes last, so whatever a killed command leaves can be found
 //! and deleted. Its lock belongs to the command that changes the container.

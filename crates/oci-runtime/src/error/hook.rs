@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 
 use super::errno::describe;
+use crate::interrupt::Interruption;
 
 /// Why a hook counts as failed.
 #[derive(Debug)]
@@ -23,12 +24,15 @@ pub(crate) enum HookFailure {
     },
     /// It took too long and was killed.
     Timeout(Duration),
+    /// It was killed because the creation has to end.
+    Interrupted(Interruption),
 }
 
 impl fmt::Display for HookFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             HookFailure::Start(errno) => write!(f, "cannot be run: {}", describe(*errno)),
+            HookFailure::Interrupted(who) => write!(f, "was killed: {who}"),
             HookFailure::Timeout(timeout) => {
                 write!(
                     f,

@@ -12,15 +12,16 @@ mod spawn;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use oci_runtime_init::report::{Kind, Report};
 
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain;
+use crate::interrupt::Interrupts;
 use crate::plan::{ParentOp, Plan};
 use crate::recorder::Recorder;
 use crate::sys;
@@ -80,11 +81,13 @@ pub(crate) type Trace = Vec<(u16, u64)>;
 /// Does a step of the parent lane.
 pub(crate) type Perform<'p> = dyn FnMut(&ParentOp, &mut Child) -> Result<()> + 'p;
 
-/// Carries out `plan` up to `Ready`. `perform` does a step of the parent lane; it gets the new process once there is one.
+/// Carries out `plan` up to `Ready`, or until an interruption. `perform` does a step of the parent lane; it gets the new process
+/// once there is one.
 pub(crate) fn launch(
     plan: &Plan,
     inputs: &Inputs<'_>,
     scratch: &Path,
+    interrupts: &Interrupts<'_>,
     perform: &mut Perform<'_>,
 ) -> Result<(Launched, Trace)> {
     let (channel, mut outer) = start(scratch)?;
@@ -98,7 +101,8 @@ pub(crate) fn launch(
     }
     let mut child = None;
     let mut trace = Trace::new();
-    match converse(plan, &channel, &mut child, &mut trace, perform) {
+    let outcome = converse(plan, &channel, interrupts, &mut child, &mut trace, perform);
+    match outcome {
         Ok(()) => {
             reap(outer.pidfd.as_fd());
             match child {
@@ -107,6 +111,9 @@ pub(crate) fn launch(
             }
         }
         Err(error) => {
+            if child.is_none() {
+                child = stop(&outer, &channel);
+            }
             let status = abandon(child.as_ref());
             // The outer lane may still listen; that nobody is left to talk to it makes it exit.
             drop(channel);
@@ -154,6 +161,7 @@ fn hand_over(plan: &Plan, inputs: &Inputs<'_>, channel: &Channel) -> Result<()> 
 fn converse(
     plan: &Plan,
     channel: &Channel,
+    interrupts: &Interrupts<'_>,
     child: &mut Option<Child>,
     trace: &mut Trace,
     perform: &mut Perform<'_>,
@@ -161,6 +169,7 @@ fn converse(
     loop {
         attend(
             channel,
+            interrupts,
             child.as_mut().and_then(|child| child.recorder.as_mut()),
         )?;
         let Some((report, pid)) = channel.receive()? else {
@@ -198,30 +207,39 @@ fn identify(channel: &Channel, pid: i32) -> Result<Child> {
     }
 }
 
-/// Lets the calls of a process go on that is being recorded, until there is a report to receive. The end of the channel comes
-/// before the first call of the payload, so the channel is looked at again when a call is there.
-fn attend(channel: &Channel, recorder: Option<&mut Recorder>) -> Result<()> {
+/// Ends the outer lane, which may be at work. If it has made the first process by then that one speaks, or has ended too.
+fn stop(outer: &Child, channel: &Channel) -> Option<Child> {
+    let _ = sys::pidfd_send_signal(outer.pidfd.as_fd(), libc::SIGKILL);
+    while let Ok(Some((report, pid))) = channel.receive() {
+        if report.kind == Kind::Hello {
+            return identify(channel, pid).ok();
+        }
+    }
+    None
+}
+
+/// Waits until there is a report to receive, and lets the calls of a process go on meanwhile that is being recorded. The end of
+/// the channel comes before the first call of the payload, so the channel is looked at again when a call is there.
+fn attend(
+    channel: &Channel,
+    interrupts: &Interrupts<'_>,
+    recorder: Option<&mut Recorder>,
+) -> Result<()> {
     let Some(recorder) = recorder else {
+        if !interrupts.is_empty() {
+            interrupts.wait([channel.as_fd()], None)?;
+        }
         return Ok(());
     };
     loop {
-        let [report, call] = ready([channel.as_fd(), recorder.as_fd()], PollTimeout::NONE)?;
-        if report || ready([channel.as_fd()], PollTimeout::ZERO)? == [true] {
+        let [report, call] = interrupts.wait([channel.as_fd(), recorder.as_fd()], None)?;
+        if report || interrupts.wait([channel.as_fd()], Some(Duration::ZERO))? == [true] {
             return Ok(());
         }
         if call {
             recorder.serve()?;
         }
     }
-}
-
-fn ready<const N: usize>(fds: [BorrowedFd<'_>; N], limit: PollTimeout) -> Result<[bool; N]> {
-    let mut fds = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    match poll(&mut fds, limit) {
-        Ok(_) | Err(Errno::EINTR) => {}
-        Err(errno) => return Err(Error::call("poll", "the channel and the listener", errno)),
-    }
-    Ok(fds.map(|fd| fd.any().unwrap_or_default()))
 }
 
 /// Takes a copy of the listener that the child waits with. Sending it itself would take sendmsg(2), which its filter may
@@ -254,11 +272,11 @@ impl Launched {
     /// Waits until the payload runs: its execve(2) closes the other end of the channel.
     ///
     /// # Errors
-    /// The step that failed between `Ready` and the payload.
-    pub(crate) fn await_exec(mut self, plan: &Plan) -> Result<Child> {
+    /// The step that failed between `Ready` and the payload, or an interruption.
+    pub(crate) fn await_exec(mut self, plan: &Plan, interrupts: &Interrupts<'_>) -> Result<Child> {
         let mut begun = false;
         let outcome = loop {
-            let told = attend(&self.channel, self.child.recorder.as_mut());
+            let told = attend(&self.channel, interrupts, self.child.recorder.as_mut());
             match told.and_then(|()| self.channel.receive()) {
                 Ok(None) if begun => break Ok(()),
                 Ok(None) => break Err(died("its program was about to begin", None)),

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -148,11 +149,25 @@ pub(crate) struct StateDirectory {
 /// How long a command waits for another one to finish with the container.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Between two tries.
+const AGAIN: Duration = Duration::from_millis(2);
+
 impl StateDirectory {
     /// Waits for the lock. The container may be gone by the time we have it.
     pub(crate) fn lock(&mut self) -> Result<()> {
+        if self.lock_within(PATIENCE)? {
+            return Ok(());
+        }
+        let action = "another command works on the container, wait for the lock of";
+        Err(Error::file(action, &self.path, Errno::EWOULDBLOCK.into()))
+    }
+
+    /// The same for as long as `patience` lasts; whether we have it.
+    pub(crate) fn lock_within(&mut self, patience: Duration) -> Result<bool> {
         let file = File::open(&self.path).map_err(|error| self.vanished(error))?;
-        let lock = self.wait_for(file)?;
+        let Some(lock) = self.wait_for(file, patience)? else {
+            return Ok(false);
+        };
         let linked = self.path.metadata().map_err(|error| self.vanished(error))?;
         let locked = lock.metadata().map_err(|error| self.vanished(error))?;
         if (linked.dev(), linked.ino()) != (locked.dev(), locked.ino()) {
@@ -162,21 +177,21 @@ impl StateDirectory {
             .into());
         }
         self.lock = Some(lock);
-        Ok(())
+        Ok(true)
     }
 
-    fn wait_for(&self, mut file: File) -> Result<Flock<File>> {
-        let end = Instant::now() + PATIENCE;
+    fn wait_for(&self, mut file: File, patience: Duration) -> Result<Option<Flock<File>>> {
+        let end = Instant::now() + patience;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(lock),
-                Err((same, nix::errno::Errno::EWOULDBLOCK)) if Instant::now() < end => {
+                Ok(lock) => return Ok(Some(lock)),
+                Err((_, Errno::EWOULDBLOCK)) if Instant::now() >= end => return Ok(None),
+                Err((same, Errno::EWOULDBLOCK)) => {
                     file = same;
-                    std::thread::sleep(Duration::from_millis(2));
+                    std::thread::sleep(AGAIN);
                 }
                 Err((_, errno)) => {
-                    let action = "another command works on the container, wait for the lock of";
-                    return Err(Error::file(action, &self.path, errno.into()));
+                    return Err(Error::file("lock", &self.path, errno.into()));
                 }
             }
         }
@@ -233,7 +248,7 @@ impl StateDirectory {
         let path = self.path.join(STATE);
         let bytes = serde_json::to_vec(state)
             .map_err(|error| Error::file("write", &path, io::Error::other(error)))?;
-        let new = self.path.join(".state.json");
+        let new = self.path.join(NEW_STATE);
         write_new(&new, &bytes)?;
         fs::rename(&new, &path).map_err(|error| Error::file("replace", &path, error))
     }
@@ -283,6 +298,33 @@ impl StateDirectory {
         Ok(())
     }
 
+    /// Makes the FIFO by which a creation learns that its container is being deleted. It reads as ready from then on.
+    pub(crate) fn make_deletion(&self) -> Result<OwnedFd> {
+        let path = self.path.join(DELETION);
+        mkfifo(&path, Mode::from_bits_truncate(0o600))
+            .map_err(|errno| Error::file("make the FIFO", &path, errno.into()))?;
+        self.open_fifo(DELETION, OpenOptions::new().read(true).write(true))
+    }
+
+    /// Tells the creation, if there is one that can be told.
+    pub(crate) fn announce_deletion(&self) -> Result<()> {
+        match self.open_writer(DELETION)? {
+            None => Ok(()),
+            Some(mut fifo) => match fifo.write_all(b"d") {
+                // It has been told often enough.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+                other => other.map_err(|error| {
+                    Error::file("write to the FIFO", &self.path.join(DELETION), error)
+                }),
+            },
+        }
+    }
+
+    /// What only a creation has.
+    pub(crate) fn remove_deletion(&self) -> Result<()> {
+        self.remove_files(&[DELETION])
+    }
+
     /// Whether the first process still has the gate open, which it has until it becomes the payload. The file alone says
     /// nothing: a `start` that was killed has not removed it.
     pub(crate) fn is_gate_held(&self) -> Result<bool> {
@@ -298,7 +340,11 @@ impl StateDirectory {
 
     /// The gate for `start`; `None` when nobody waits behind it.
     pub(crate) fn open_gate_writer(&self) -> Result<Option<File>> {
-        let path = self.path.join(GATE);
+        self.open_writer(GATE)
+    }
+
+    fn open_writer(&self, name: &str) -> Result<Option<File>> {
+        let path = self.path.join(name);
         match OpenOptions::new()
             .write(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -330,21 +376,22 @@ impl StateDirectory {
 
     /// The gate is open: what is left of it goes.
     pub(crate) fn remove_gate(&self) -> Result<()> {
-        for name in [GATE, GATE_REPORT] {
-            let path = self.path.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(Error::file("remove the FIFO", &path, error));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.remove_files(&[GATE, GATE_REPORT])
     }
 
     /// Removes the directory with the files that we put there, and nothing else: never what somebody mounted there.
     pub(crate) fn remove(&self) -> Result<()> {
-        for name in [GATE, GATE_REPORT, NEW_CONFIG, CONFIG, ".state.json", STATE] {
+        self.remove_files(&FILES)?;
+        match fs::remove_dir(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::file("remove the state directory", &self.path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn remove_files(&self, names: &[&str]) -> Result<()> {
+        for name in names {
             let path = self.path.join(name);
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -353,12 +400,7 @@ impl StateDirectory {
                 _ => {}
             }
         }
-        match fs::remove_dir(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::file("remove the state directory", &self.path, error))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -370,10 +412,22 @@ fn is_another_runtimes(state: &[u8]) -> bool {
 }
 
 const STATE: &str = "state.json";
+const NEW_STATE: &str = ".state.json";
 const CONFIG: &str = "config.json";
 const NEW_CONFIG: &str = ".config.json";
 const GATE: &str = "exec.fifo";
 const GATE_REPORT: &str = "report.fifo";
+const DELETION: &str = "deletion.fifo";
+/// All there can be, in the order in which they go.
+const FILES: [&str; 7] = [
+    GATE,
+    GATE_REPORT,
+    DELETION,
+    NEW_CONFIG,
+    CONFIG,
+    NEW_STATE,
+    STATE,
+];
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut options = OpenOptions::new();
