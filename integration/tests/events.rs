@@ -200,6 +200,29 @@ fn events_come_at_intervals_until_the_container_has_ended() {
     watching.wait().ok();
 }
 
+/// Whoever watches asks for numbers when they vanish, again and again.
+#[test]
+fn a_container_that_is_deleted_while_it_is_asked_ends_its_events() {
+    if !only_ocirun("stays until the cgroup is gone") {
+        return;
+    }
+    let Some(case) = case() else { return };
+    for _ in 0..40 {
+        let init = case.start();
+        let watching: Vec<_> = (0..3)
+            .map(|_| case.spawn(&["events", "--interval", "100us", &case.id]))
+            .collect();
+        for watch in &watching {
+            watch.says("stats");
+        }
+        case.runtime(&["delete", "--force", &case.id]).ok();
+        for watch in watching {
+            watch.wait().ok();
+        }
+        case.reap(init);
+    }
+}
+
 #[test]
 fn it_is_told_that_memory_has_run_out() {
     if !cgroup::has("memory") {

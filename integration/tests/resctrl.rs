@@ -10,7 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use oci_runtime_integration::case::{Case, case_with, text};
-use oci_runtime_integration::runtime::{Finished, only_ocirun, read, spawn};
+use oci_runtime_integration::cgroup;
+use oci_runtime_integration::host;
+use oci_runtime_integration::runtime::{Finished, Running, eventually, only_ocirun, read, spawn};
 use serde_json::{Value, json};
 
 /// A tree of its own, in which groups get their files while it lives.
@@ -50,14 +52,25 @@ impl Tree {
     /// Runs a verb of the runtime, which sees this tree as resctrl and is slow in making directories there.
     #[track_caller]
     fn runtime(&self, case: &Case, args: &[&str]) -> Finished {
+        self.spawn(case, args, 100, None).wait()
+    }
+
+    #[track_caller]
+    fn spawn(&self, case: &Case, args: &[&str], millis: u32, only: Option<&Path>) -> Running {
         let inner = case.command(args);
         let mut command = Command::new("strace");
         command.args(["-qq", "-o", "/dev/null", "-e", "trace=mkdir,mkdirat"]);
-        command.args(["-e", "inject=mkdir,mkdirat:delay_exit=100000"]);
+        command.args([
+            "-e",
+            &format!("inject=mkdir,mkdirat:delay_exit={millis}000"),
+        ]);
+        only.iter().for_each(|path| {
+            command.arg("-P").arg(path);
+        });
         command.arg(inner.get_program()).args(inner.get_args());
         command.env("OCIRUN_RESCTRL", &self.root);
         command.current_dir(case.bundle());
-        spawn(command, &case.path("output"), Stdio::null()).wait()
+        spawn(command, &case.path("output"), Stdio::null())
     }
 
     #[track_caller]
@@ -280,6 +293,59 @@ fn schemas_must_be_those_of_a_class_that_is_there() {
             case.assert_clean();
         }
         assert_eq!(whole(tree.path("old/schemata")), SHARED);
+    }
+}
+
+/// Whoever comes first makes the class; to the others it is one that is there, with all that it shares out.
+#[test]
+fn creations_at_once_agree_on_a_class() {
+    let asked = |mask: &str| json!({"closID": "gold", "l3CacheSchema": format!("L3:0={mask}")});
+    for masks in [["f"; 6], ["f", "ff", "f", "ff", "f", "ff"]] {
+        let Some((case, tree)) = with(asked("f")) else {
+            return;
+        };
+        let create = |mask: &&str, number: usize| {
+            let bundle = case.path(&format!("bundle-{number}"));
+            fs::create_dir(&bundle).expect("a bundle");
+            let shared = read(case.bundle().join("config.json"));
+            let mut config: Value = serde_json::from_str(&shared).expect("a configuration");
+            config["linux"]["intelRdt"] = asked(mask);
+            config["linux"]["cgroupsPath"] = json!(format!("{}/{number}", case.cgroup));
+            fs::write(bundle.join("config.json"), config.to_string()).expect("a configuration");
+            let (pid_file, bundle) = (text(&bundle.join("pid")), text(&bundle));
+            let id = format!("{}-{number}", case.id);
+            let flags = ["create", "--bundle", &bundle, "--pid-file", &pid_file, &id];
+            // Long enough for the others to come between the directory and what is written to it.
+            let millis = if number == 0 { 700 } else { 1 };
+            let creation = tree.spawn(&case, &flags, millis, Some(&tree.path("gold")));
+            eventually("the class", || {
+                tree.path("gold/schemata").exists().then_some(())
+            });
+            creation
+        };
+        let numbered = masks.iter().enumerate();
+        let creations: Vec<_> = numbered.map(|(n, mask)| (*mask, create(mask, n))).collect();
+        let ended: Vec<_> = creations
+            .into_iter()
+            .map(|(mask, creation)| (mask, creation.wait()))
+            .collect();
+        let schemata = whole(tree.path("gold/schemata"));
+        let mut inits = Vec::new();
+        for (number, (mask, creation)) in ended.into_iter().enumerate() {
+            if schemata == format!("L3:0={mask}\n") {
+                creation.ok();
+                let pid = read(case.path(&format!("bundle-{number}/pid")));
+                inits.push(pid.parse::<i32>().expect("a pid"));
+            } else {
+                let line = format!("L3:0={mask}");
+                creation.failed(1, &["/linux/intelRdt", &line, "gold/schemata"]);
+            }
+        }
+        case.destroy();
+        for pid in inits {
+            host::reap(pid);
+        }
+        cgroup::remove(&case.cgroup);
     }
 }
 

@@ -33,7 +33,10 @@ pub(crate) fn events(call: &Call) -> Result<u8, Failure> {
                 to_string(&id)?
             ))?,
             Event::Time => {
-                print(&line(&id, &watch.stats()?)?)?;
+                let Some(stats) = watch.stats()? else {
+                    return Ok(0);
+                };
+                print(&line(&id, &stats)?)?;
                 next = (next + interval).max(Instant::now());
             }
             Event::Ended => return Ok(0),

@@ -6,18 +6,19 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, IoSlice, PipeReader};
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt,
-    socket, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, sendmsg,
+    setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 use oci_runtime::spec::{Mount, Spec};
@@ -152,8 +153,21 @@ fn directory(root: &StateRoot, id: &str) -> PathBuf {
 }
 
 impl Listener {
-    /// Waits until the payload is ready and passes it on; comes back without when the container has ended.
-    pub fn pass_on(&self, root: &StateRoot, id: &str, pid: i32) -> Result<(), Failure> {
+    /// Waits until the payload is ready and passes it on; comes back without when the container has ended, or nobody is there to be
+    /// told. The container runs, whatever becomes of this; what goes wrong is no more than a warning.
+    pub fn pass_on(&self, root: &StateRoot, id: &str, pid: i32) {
+        if let Err(failure) = self.try_to_pass_on(root, id, pid) {
+            log::warn!("the service manager is not told that the container is ready: {failure}");
+        }
+    }
+
+    fn try_to_pass_on(&self, root: &StateRoot, id: &str, pid: i32) -> Result<(), Failure> {
+        let not_told = |source| Failure::File {
+            action: "notify",
+            path: self.manager.clone().into(),
+            source,
+        };
+        let manager = dial(&self.manager).map_err(not_told)?;
         let ended =
             || oci_runtime::state(root, id).map_or(true, |found| found.status == Status::Stopped);
         loop {
@@ -172,11 +186,7 @@ impl Listener {
                     source,
                 })?;
             if is_ready(&message[..length]) {
-                return self.tell(pid).map_err(|source| Failure::File {
-                    action: "notify",
-                    path: self.manager.clone().into(),
-                    source,
-                });
+                return tell(&manager, pid, PATIENCE).map_err(not_told);
             }
         }
     }
@@ -187,28 +197,35 @@ impl Listener {
             source,
         })
     }
-
-    /// The barrier is done when the manager has closed the pipe's end that goes with it: then it has seen what came before.
-    fn tell(&self, pid: i32) -> io::Result<()> {
-        let address = address(&self.manager)?;
-        let socket = patient_socket(BARRIER)?;
-        send(&socket, &address, b"READY=1\n", None)?;
-        send(
-            &socket,
-            &address,
-            format!("MAINPID={pid}\n").as_bytes(),
-            None,
-        )?;
-        let (seen, barrier) = io::pipe()?;
-        send(&socket, &address, b"BARRIER=1", Some(barrier.into()))?;
-        await_end(&seen)
-    }
 }
 
 /// How often to look whether the container still lives.
 const POLL: Duration = Duration::from_millis(100);
 /// As long as sd_notify_barrier(3) is commonly waited for.
-const BARRIER: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The barrier is done when the manager has closed the pipe's end that goes with it: then it has seen what came before.
+fn tell(manager: &OwnedFd, pid: i32, patience: Duration) -> io::Result<()> {
+    let end = Instant::now() + patience;
+    send(manager, b"READY=1\n", None, end)?;
+    let main = format!("MAINPID={pid}\n");
+    send(manager, main.as_bytes(), None, end)?;
+    let (seen, barrier) = io::pipe()?;
+    send(manager, b"BARRIER=1", Some(barrier.into()), end)?;
+    match wait(seen.as_fd(), left(end))? {
+        true => Ok(()),
+        false => Err(silent()),
+    }
+}
+
+fn silent() -> io::Error {
+    let words = "the service manager does not answer";
+    io::Error::new(io::ErrorKind::TimedOut, words)
+}
+
+fn left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now())
+}
 
 fn is_ready(message: &[u8]) -> bool {
     message
@@ -224,37 +241,28 @@ fn address(manager: &OsStr) -> io::Result<UnixAddr> {
     })
 }
 
-/// A socket that waits no longer for room at the other end, whose queue may be full.
-fn patient_socket(patience: Duration) -> io::Result<OwnedFd> {
+/// A socket for what the manager is told, if there is somebody at the other end.
+fn dial(manager: &OsStr) -> io::Result<OwnedFd> {
     let (flags, kind) = (SockFlag::SOCK_CLOEXEC, SockType::Datagram);
     let socket = socket(AddressFamily::Unix, kind, flags, None)?;
-    let limit = TimeVal::milliseconds(patience.as_millis() as i64);
-    setsockopt(&socket, sockopt::SendTimeout, &limit)?;
+    connect(socket.as_raw_fd(), &address(manager)?)?;
     Ok(socket)
 }
 
-fn send(socket: &OwnedFd, to: &UnixAddr, bytes: &[u8], fd: Option<OwnedFd>) -> io::Result<()> {
+/// Waits for room at the other end, whose queue may be full.
+fn send(to: &OwnedFd, bytes: &[u8], fd: Option<OwnedFd>, end: Instant) -> io::Result<()> {
     let fds: Vec<_> = fd.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&fds)];
     let control = if fds.is_empty() { &[] } else { &rights[..] };
+    // Without a time to wait it would be for ever.
+    let patience = left(end).as_millis().max(1);
+    let limit = TimeVal::milliseconds(i64::try_from(patience).unwrap_or(i64::MAX));
+    setsockopt(to, sockopt::SendTimeout, &limit)?;
     let flags = MsgFlags::MSG_NOSIGNAL;
-    sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(bytes)],
-        control,
-        flags,
-        Some(to),
-    )?;
-    Ok(())
-}
-
-fn await_end(pipe: &PipeReader) -> io::Result<()> {
-    match wait(pipe.as_fd(), BARRIER)? {
-        true => Ok(()),
-        false => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the service manager has not answered for 30 seconds",
-        )),
+    match sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(bytes)], control, flags, None) {
+        Ok(_) => Ok(()),
+        Err(Errno::EAGAIN) => Err(silent()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -263,7 +271,7 @@ fn wait(fd: std::os::fd::BorrowedFd<'_>, patience: Duration) -> io::Result<bool>
     let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
     match poll(&mut fds, timeout) {
         Ok(count) => Ok(count > 0),
-        Err(nix::errno::Errno::EINTR) => Ok(false),
+        Err(Errno::EINTR) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
 }
@@ -274,20 +282,19 @@ mod tests {
 
     #[test]
     fn a_manager_that_does_not_read_holds_nobody_up() {
-        let name = format!("oci-notify-test-{}", std::process::id());
-        let address = UnixAddr::new_abstract(name.as_bytes()).expect("a name");
-        let manager = socket(
-            AddressFamily::Unix,
-            SockType::Datagram,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        );
-        let manager = manager.expect("a socket");
-        nix::sys::socket::bind(manager.as_raw_fd(), &address).expect("its name");
-        let socket = patient_socket(Duration::from_millis(10)).expect("a socket");
-        // Its queue is far from as long.
-        let full = (0..100_000).find_map(|_| send(&socket, &address, b"READY=1\n", None).err());
-        assert_eq!(full.expect("an end").kind(), io::ErrorKind::WouldBlock);
+        let name = format!("@oci-notify-test-{}", std::process::id());
+        let named = address(name.as_ref()).expect("a name");
+        let (flags, kind) = (SockFlag::SOCK_CLOEXEC, SockType::Datagram);
+        let manager = socket(AddressFamily::Unix, kind, flags, None).expect("a socket");
+        let refused = dial(name.as_ref()).expect_err("nobody is there");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        nix::sys::socket::bind(manager.as_raw_fd(), &named).expect("its name");
+        let socket = dial(name.as_ref()).expect("a manager");
+        // The barrier is waited for in vain; and its queue is far from as long.
+        for _ in 0..100 {
+            let told = tell(&socket, 1, Duration::from_millis(3));
+            assert_eq!(told.expect_err("silence").kind(), io::ErrorKind::TimedOut);
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn leave(
     if let Some(listener) = beside.listener {
         // Nothing is taken back any more: whoever waits for the program to be ready may be ended.
         beside.interruption.release()?;
-        listener.pass_on(&call.root, &id, process.pid())?;
+        listener.pass_on(&call.root, &id, process.pid());
     }
     Ok(0)
 }
@@ -156,11 +156,7 @@ fn stay(
 /// Beside all else that we do for the program. It ends with us at the latest.
 fn pass_on(listener: Listener, root: &StateRoot, id: &str, pid: i32) {
     let (root, id) = (root.clone(), id.to_owned());
-    std::thread::spawn(move || {
-        if let Err(failure) = listener.pass_on(&root, &id, pid) {
-            log::warn!("{failure}");
-        }
-    });
+    std::thread::spawn(move || listener.pass_on(&root, &id, pid));
 }
 
 fn start(

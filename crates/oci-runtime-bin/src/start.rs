@@ -12,7 +12,7 @@ pub(crate) fn start(call: &Call) -> Result<u8, Failure> {
     oci_runtime::start(&call.root, &id)?;
     if let Some(listener) = listener {
         let pid = oci_runtime::state(&call.root, &id)?.pid;
-        listener.pass_on(&call.root, &id, pid)?;
+        listener.pass_on(&call.root, &id, pid);
     }
     Ok(0)
 }

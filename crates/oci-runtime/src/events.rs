@@ -74,13 +74,16 @@ pub enum Event {
 /// The container does not run, or the kernel does not tell.
 pub fn watch(root: &StateRoot, id: &str) -> Result<Watch> {
     let state = living(root, id)?;
-    let oom = OomWatch::new(&state.cgroup_paths)?;
-    let process = signal::open(&state)?.ok_or_else(|| not_running(id, Status::Stopped))?;
-    Ok(Watch {
+    let stopped = || not_running(id, Status::Stopped);
+    let process = signal::open(&state)?.ok_or_else(stopped)?;
+    let mut watch = Watch {
         paths: state.cgroup_paths,
         process,
-        oom,
-    })
+        oom: None,
+    };
+    let oom = OomWatch::new(&watch.paths).map_err(Error::from);
+    watch.oom = watch.unless_ended(oom)?.ok_or_else(stopped)?;
+    Ok(watch)
 }
 
 impl Watch {
@@ -89,12 +92,23 @@ impl Watch {
         self.oom.is_some()
     }
 
-    /// What the container uses now.
+    /// What the container uses now; `None` when it has ended and its cgroup is gone, as far as it was to be asked.
     ///
     /// # Errors
     /// The kernel does not tell.
-    pub fn stats(&self) -> Result<Stats> {
-        stats_of(&self.paths)
+    pub fn stats(&self) -> Result<Option<Stats>> {
+        self.unless_ended(stats_of(&self.paths))
+    }
+
+    /// The cgroup of a container that has ended can be removed by anybody at any time: then an error is none.
+    fn unless_ended<T>(&self, asked: Result<T>) -> Result<Option<T>> {
+        match asked {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => match self.poll(PollTimeout::ZERO)? {
+                (_, true) => Ok(None),
+                (_, false) => Err(error),
+            },
+        }
     }
 
     /// Waits for the next event, at most until `time`. That memory ran out is told before the end that it may have caused.
@@ -108,11 +122,11 @@ impl Watch {
             let left = left + std::time::Duration::from_micros(999);
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             let (oom, ended) = self.poll(timeout)?;
-            if oom
-                && let Some(watch) = &mut self.oom
-                && watch.take()?
-            {
-                return Ok(Event::Oom);
+            if oom && let Some(watch) = &mut self.oom {
+                let taken = watch.take().map_err(Error::from);
+                if self.unless_ended(taken)? == Some(true) {
+                    return Ok(Event::Oom);
+                }
             }
             if ended {
                 return Ok(Event::Ended);

@@ -19,6 +19,7 @@ mod id_map;
 mod interrupt;
 mod launch;
 mod list;
+mod lock;
 mod lower;
 mod net;
 mod pause;

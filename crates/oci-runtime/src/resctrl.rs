@@ -4,18 +4,24 @@
 //! A class that the configuration names is shared: it stays when the container goes. One that has the container's id is the
 //! container's own, and so is a group for monitoring; both are removed with it if they were made for it.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use log::warn;
+use nix::errno::Errno;
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Cause, Error, Result};
+use crate::lock;
 
 /// What a container asks of resctrl.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResctrlClass {
+    /// The root of the file system.
+    pub root: PathBuf,
     /// The directory of the class.
     pub directory: PathBuf,
     /// Whether it is the container's own, by its id.
@@ -44,6 +50,7 @@ pub(crate) struct Membership {
 /// # Errors
 /// A class that is named and asked nothing of does not exist; one that exists differs; or the kernel refuses.
 pub(crate) fn make(class: &ResctrlClass) -> Result<Membership> {
+    let _lock = lock(&class.root)?;
     let mut made = Vec::new();
     match make_noting(class, &mut made) {
         Ok(()) => {
@@ -75,6 +82,20 @@ fn make_noting(class: &ResctrlClass, made: &mut Vec<PathBuf>) -> Result<()> {
         make_directory(group, made)?;
     }
     Ok(())
+}
+
+/// How long others may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A class is made and then written to, and whoever finds it in between would take it for another one. The lock is the one that
+/// resctrl.rst asks all programs to take ("Resctrl filesystem locking").
+fn lock(root: &Path) -> Result<Flock<File>> {
+    let action = "lock the resctrl file system at";
+    let failed = |error| Error::file(action, root, error);
+    let file = File::open(root).map_err(failed)?;
+    lock::within(file, PATIENCE)
+        .and_then(|lock| lock.ok_or(Errno::EWOULDBLOCK))
+        .map_err(|errno| failed(errno.into()))
 }
 
 /// Whether it was made; one that is there is fine.

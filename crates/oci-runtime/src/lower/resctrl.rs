@@ -32,6 +32,7 @@ fn class(asked: &IntelRdt<'_>, root: &std::path::Path, id: &str) -> ResctrlClass
     };
     let monitoring = asked.enable_monitoring || asked.enable_cmt || asked.enable_mbm;
     ResctrlClass {
+        root: root.to_owned(),
         monitoring: monitoring.then(|| directory.join("mon_groups").join(id)),
         directory,
         own,

@@ -5,16 +5,17 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Cause, Error, Result};
+use crate::lock;
 
 /// The directory below which every container has its own.
 #[derive(Debug, Clone)]
@@ -149,9 +150,6 @@ pub(crate) struct StateDirectory {
 /// How long a command waits for another one to finish with the container.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two tries.
-const AGAIN: Duration = Duration::from_millis(2);
-
 impl StateDirectory {
     /// Waits for the lock. The container may be gone by the time we have it.
     pub(crate) fn lock(&mut self) -> Result<()> {
@@ -165,7 +163,9 @@ impl StateDirectory {
     /// The same for as long as `patience` lasts; whether we have it.
     pub(crate) fn lock_within(&mut self, patience: Duration) -> Result<bool> {
         let file = File::open(&self.path).map_err(|error| self.vanished(error))?;
-        let Some(lock) = self.wait_for(file, patience)? else {
+        let lock = lock::within(file, patience)
+            .map_err(|errno| Error::file("lock", &self.path, errno.into()))?;
+        let Some(lock) = lock else {
             return Ok(false);
         };
         let linked = self.path.metadata().map_err(|error| self.vanished(error))?;
@@ -178,23 +178,6 @@ impl StateDirectory {
         }
         self.lock = Some(lock);
         Ok(true)
-    }
-
-    fn wait_for(&self, mut file: File, patience: Duration) -> Result<Option<Flock<File>>> {
-        let end = Instant::now() + patience;
-        loop {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(Some(lock)),
-                Err((_, Errno::EWOULDBLOCK)) if Instant::now() >= end => return Ok(None),
-                Err((same, Errno::EWOULDBLOCK)) => {
-                    file = same;
-                    std::thread::sleep(AGAIN);
-                }
-                Err((_, errno)) => {
-                    return Err(Error::file("lock", &self.path, errno.into()));
-                }
-            }
-        }
     }
 
     fn vanished(&self, error: io::Error) -> Error {
