@@ -38,12 +38,13 @@ impl Network {
         ip(self.pid(), command);
     }
 
-    /// Runs a verb of the runtime in the namespace.
+    /// Runs a verb of the runtime in the namespace, behind the command `before`.
     #[track_caller]
-    fn runtime(&self, case: &Case, args: &[&str]) -> Finished {
+    fn runtime(&self, case: &Case, before: &[&str], args: &[&str]) -> Finished {
         let inner = case.command(args);
         let mut command = Command::new("nsenter");
         command.args([&format!("--net=/proc/{}/ns/net", self.pid()), "--"]);
+        command.args(before);
         command.arg(inner.get_program()).args(inner.get_args());
         command.current_dir(case.bundle());
         spawn(command, &case.path("output"), Stdio::null()).wait()
@@ -51,6 +52,28 @@ impl Network {
 
     #[track_caller]
     fn create(&self, case: &Case) -> Finished {
+        self.create_behind(case, &[])
+    }
+
+    /// The same, while strace(1) has one system call fail, before or after it has had its effect.
+    #[track_caller]
+    fn create_with_fault(&self, case: &Case, call: &str, fault: &str) -> Finished {
+        let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{fault}"));
+        let strace = [
+            "strace",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ];
+        self.create_behind(case, &strace)
+    }
+
+    #[track_caller]
+    fn create_behind(&self, case: &Case, before: &[&str]) -> Finished {
         let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
         let args = [
             "create",
@@ -60,7 +83,7 @@ impl Network {
             &pid_file,
             &case.id,
         ];
-        self.runtime(case, &args)
+        self.runtime(case, before, &args)
     }
 }
 
@@ -256,6 +279,46 @@ fn a_failed_creation_gives_devices_back() {
     assert!(is_up(&found), "{found}");
     assert_eq!(addresses(&found), GIVEN, "{found}");
     case.assert_clean();
+}
+
+/// Wherever the conversation with the kernel breaks off, and whether it has done what it was asked by then or not.
+#[test]
+fn a_device_is_never_lost_half_way() {
+    if !only_ocirun("has its own conversation") {
+        return;
+    }
+    // The kernel may have done it, and cannot say so.
+    for (call, fault) in [("sendto", "error=ENOBUFS"), ("recvfrom", "error=ENOBUFS")] {
+        // More than there are of any of these.
+        for number in 1..=45 {
+            let Some(case) = case_with(|c| {
+                c["linux"]["netDevices"] = json!({"ve0": {"name": "eth0"}, "ve1": {"name": "x%d"}});
+                // Without the fault it fails later, when the devices have moved.
+                push(
+                    c,
+                    "/mounts",
+                    json!({"destination": "/mnt", "type": "nosuchfs"}),
+                );
+            }) else {
+                return;
+            };
+            let network = Network::new();
+            network.ip("link set ve0 up");
+            network.ip("addr add 10.1.2.3/24 dev ve0");
+            network.ip("addr add 10.1.3.3/24 dev ve1");
+            let fault = format!("{fault}:when={number}");
+            let create = network.create_with_fault(&case, call, &fault);
+            assert_eq!(create.code, 1, "{create:?}");
+            for (name, address, up) in [("ve0", "10.1.2.3/24", true), ("ve1", "10.1.3.3/24", false)]
+            {
+                let found = device(network.pid(), name)
+                    .unwrap_or_else(|| panic!("{call} {fault}: {name} is lost: {create:?}"));
+                assert_eq!(addresses(&found), [address], "{call} {fault}: {found}");
+                assert_eq!(is_up(&found), up, "{call} {fault}: {found}");
+            }
+            case.assert_clean();
+        }
+    }
 }
 
 #[test]

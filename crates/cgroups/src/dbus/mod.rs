@@ -23,7 +23,7 @@ pub use address::Bus;
 pub(crate) use message::{Call, Kind, Message};
 pub use value::Value;
 
-/// How long an answer may take in all; services that have to be started first take their time.
+/// How long a conversation may take in all; services that have to be started first take their time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// No message that is asked for here comes near; a length beyond it is no length.
@@ -56,9 +56,18 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to `bus` and makes `calls`. Their serial numbers are 2, 3, ...: the first is Hello's.
     pub(crate) fn open(bus: Bus, calls: &[Call<'_>]) -> Result<Connection> {
-        let address = address::of(bus);
+        Connection::open_within(bus, address::of(bus), calls, PATIENCE)
+    }
+
+    fn open_within(
+        bus: Bus,
+        address: String,
+        calls: &[Call<'_>],
+        patience: Duration,
+    ) -> Result<Connection> {
+        let end = Instant::now() + patience;
         let socket = address::sockets(&address)
-            .and_then(|sockets| connect_any(&sockets))
+            .and_then(|sockets| connect_any(&sockets, end))
             .map_err(|errno| Error::Bus {
                 bus,
                 address: address.clone(),
@@ -69,7 +78,7 @@ impl Connection {
             address,
             received: Vec::new(),
             serial: 0,
-            end: Instant::now() + PATIENCE,
+            end,
         };
         let mut bytes = HANDSHAKE.to_vec();
         connection.encode(&HELLO, &mut bytes);
@@ -137,10 +146,12 @@ impl Connection {
 
     fn send(&self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            match send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL) {
+            let sent = limit(&self.socket, self.end)
+                .and_then(|()| send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL));
+            match sent {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(Errno::EINTR) => {}
-                Err(errno) => return Err(self.broken(errno)),
+                Err(errno) => return Err(self.broken(timed_out(errno))),
             }
         }
         Ok(())
@@ -149,19 +160,16 @@ impl Connection {
     fn read(&mut self) -> Result<()> {
         let mut buffer = [0; 4096];
         loop {
-            if Instant::now() >= self.end {
-                return Err(self.broken(Errno::ETIMEDOUT));
-            }
-            match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            let received = limit(&self.socket, self.end)
+                .and_then(|()| recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()));
+            match received {
                 Ok(0) => return Err(self.broken(Errno::ECONNRESET)),
                 Ok(count) => {
                     self.received.extend_from_slice(&buffer[..count]);
                     return Ok(());
                 }
                 Err(Errno::EINTR) => {}
-                // What SO_RCVTIMEO gives.
-                Err(Errno::EAGAIN) => return Err(self.broken(Errno::ETIMEDOUT)),
-                Err(errno) => return Err(self.broken(errno)),
+                Err(errno) => return Err(self.broken(timed_out(errno))),
             }
         }
     }
@@ -179,10 +187,10 @@ impl Connection {
 }
 
 /// The first of these sockets that can be connected to.
-fn connect_any(sockets: &[UnixAddr]) -> Result<OwnedFd, Errno> {
+fn connect_any(sockets: &[UnixAddr], end: Instant) -> Result<OwnedFd, Errno> {
     let mut failure = Errno::EINVAL;
     for address in sockets {
-        match connect_one(address) {
+        match connect_one(address, end) {
             Ok(socket) => return Ok(socket),
             Err(errno) => failure = errno,
         }
@@ -190,16 +198,93 @@ fn connect_any(sockets: &[UnixAddr]) -> Result<OwnedFd, Errno> {
     Err(failure)
 }
 
-fn connect_one(address: &UnixAddr) -> Result<OwnedFd, Errno> {
+fn connect_one(address: &UnixAddr, end: Instant) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    let patience = TimeVal::seconds(PATIENCE.as_secs() as i64);
-    setsockopt(&socket, sockopt::ReceiveTimeout, &patience)?;
-    setsockopt(&socket, sockopt::SendTimeout, &patience)?;
     loop {
+        // Holds for connect(2) too, whose queue may be full.
+        limit(&socket, end)?;
         match connect(socket.as_raw_fd(), address) {
             Err(Errno::EINTR) => {}
-            result => return result.map(|()| socket),
+            result => return result.map(|()| socket).map_err(timed_out),
         }
+    }
+}
+
+/// Has the next call wait no longer than until `end`.
+fn limit(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
+    let left = end.saturating_duration_since(Instant::now());
+    // A limit of nothing would be none.
+    let Ok(microseconds @ 1..) = i64::try_from(left.as_micros()) else {
+        return Err(Errno::ETIMEDOUT);
+    };
+    let left = TimeVal::microseconds(microseconds);
+    setsockopt(socket, sockopt::ReceiveTimeout, &left)?;
+    setsockopt(socket, sockopt::SendTimeout, &left)
+}
+
+/// What SO_RCVTIMEO and SO_SNDTIMEO give.
+fn timed_out(errno: Errno) -> Errno {
+    match errno {
+        Errno::EAGAIN => Errno::ETIMEDOUT,
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{Backlog, accept, bind, listen};
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    fn bus(name: &str) -> (OwnedFd, String) {
+        let name = format!("oci-bus-test-{name}-{}", std::process::id());
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let bus = socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket");
+        let address = UnixAddr::new_abstract(name.as_bytes()).expect("a name");
+        bind(bus.as_raw_fd(), &address).expect("its name");
+        listen(&bus, Backlog::new(0).expect("a number")).expect("a bus");
+        (bus, format!("unix:abstract={name}"))
+    }
+
+    /// How a conversation on that bus ends, and after how long.
+    fn talk(address: &str) -> (Errno, Duration) {
+        let begin = Instant::now();
+        let opened = Connection::open_within(Bus::System, address.to_owned(), &[], SHORT);
+        let errno = match opened.map(drop) {
+            Err(Error::Bus { errno, .. } | Error::BusBroken { errno, .. }) => errno,
+            other => panic!("{other:?}"),
+        };
+        (Errno::from_raw(errno), begin.elapsed())
+    }
+
+    #[test]
+    fn a_bus_that_says_nothing_is_waited_for_once() {
+        let (_silent, address) = bus("silent");
+        // The first is in its queue, the second does not get there.
+        for place in ["in the queue", "before it"] {
+            let held = Connection::open_within(Bus::System, address.clone(), &[], Duration::ZERO);
+            assert!(held.is_err());
+            let (errno, took) = talk(&address);
+            assert_eq!(errno, Errno::ETIMEDOUT, "{place}");
+            assert!(took < 2 * SHORT, "{place} {took:?}");
+        }
+    }
+
+    /// An answer that never ends is no answer, however steadily it comes.
+    #[test]
+    fn a_bus_that_says_little_is_waited_for_once() {
+        let (slow, address) = bus("slow");
+        let slow = std::thread::spawn(move || {
+            let taken = accept(slow.as_raw_fd()).expect("a client");
+            while send(taken, b"x", MsgFlags::MSG_NOSIGNAL).is_ok() {
+                std::thread::sleep(SHORT / 10);
+            }
+        });
+        let (errno, took) = talk(&address);
+        assert_eq!(errno, Errno::ETIMEDOUT);
+        assert!(took < 2 * SHORT, "{took:?}");
+        slow.join().expect("the bus");
     }
 }

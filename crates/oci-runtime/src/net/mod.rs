@@ -38,11 +38,12 @@ pub(crate) struct Moves {
     moved: Vec<Moved>,
 }
 
-/// A device that is in the container's namespace.
+/// A device that is in the container's namespace, or on the way.
 #[derive(Debug)]
 struct Moved {
     device: NetDevice,
-    index: u32,
+    /// Its index there, once that is known.
+    index: Option<u32>,
     link: Link,
 }
 
@@ -101,32 +102,61 @@ impl Moves {
         if find(&self.theirs, &device.target).is_ok() {
             return Err((RENAME, Errno::EEXIST));
         }
-        let index = send_over(&self.ours, &self.theirs, link.index)?;
+        // Noted before it is gone: whatever fails from here on, it is looked for.
         self.moved.push(Moved {
             device: device.clone(),
-            index,
+            index: None,
             link,
         });
-        match self.moved.last() {
-            Some(moved) => settle(&self.theirs, index, &device.target, &moved.link, true),
+        match self.moved.last_mut() {
+            Some(moved) => {
+                let index = send_over(&self.ours, &self.theirs, moved.link.index)?;
+                moved.index = Some(index);
+                rename(&self.theirs, index, &device.target)?;
+                dress(&self.theirs, index, &moved.link, true)
+            }
             None => Ok(()),
         }
     }
 
     /// Brings everything back: the container will not be.
+    ///
+    /// # Errors
+    /// The last device of which something could not be brought back.
     pub(crate) fn undo(self) -> Result<()> {
         let mut outcome = Ok(());
         for moved in self.moved.iter().rev() {
-            let back = send_over(&self.theirs, &self.ours, moved.index).and_then(|index| {
-                let Moved { device, link, .. } = moved;
-                settle(&self.ours, index, &device.name, link, link.up)
-            });
-            if let Err((call, errno)) = back {
+            if let Err((call, errno)) = self.bring_back(moved) {
                 outcome = Err(Error::call(call, &moved.device.name, errno));
             }
         }
         outcome
     }
+
+    /// A device may have come as far as its new name, and may not even have left.
+    fn bring_back(&self, moved: &Moved) -> Result<(), Failed> {
+        let Moved { device, link, .. } = moved;
+        let there = twice(|| match moved.index {
+            Some(index) => unless_missing(find_by_index(&self.theirs, index)),
+            None => {
+                let passing = passing_name(std::process::id(), link.index);
+                unless_missing(find(&self.theirs, &passing))
+            }
+        })?;
+        let Some(there) = there else {
+            return twice(|| find_by_index(&self.ours, link.index).map(drop));
+        };
+        let there = index_of(&there)?;
+        let index = twice(|| send_over(&self.theirs, &self.ours, there))?;
+        // Without its name it is of use all the same.
+        let named = twice(|| rename(&self.ours, index, &device.name));
+        twice(|| dress(&self.ours, index, link, link.up)).and(named)
+    }
+}
+
+/// Nobody is left to try a third time.
+fn twice<T>(attempt: impl Fn() -> Result<T, Failed>) -> Result<T, Failed> {
+    attempt().or_else(|_| attempt())
 }
 
 /// The request that failed, in rtnetlink's words.
@@ -157,15 +187,33 @@ fn link_head(index: u32, flags: u32) -> [u8; 16] {
 /// The body of the message about a device.
 fn find(socket: &Rtnetlink, name: &str) -> Result<Vec<u8>, Failed> {
     let request = Request::new(GET_LINK, 0, &link_head(0, 0)).with_name(NAME, name);
+    first(socket, request)
+}
+
+fn find_by_index(socket: &Rtnetlink, index: u32) -> Result<Vec<u8>, Failed> {
+    first(socket, Request::new(GET_LINK, 0, &link_head(index, 0)))
+}
+
+fn unless_missing(found: Result<Vec<u8>, Failed>) -> Result<Option<Vec<u8>>, Failed> {
+    match found {
+        Err((_, Errno::ENODEV)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn index_of(body: &[u8]) -> Result<u32, Failed> {
+    number(body, 4).ok_or((LOOK, Errno::EBADMSG))
+}
+
+fn first(socket: &Rtnetlink, request: Request) -> Result<Vec<u8>, Failed> {
     let answers = socket.ask(request).map_err(|errno| (LOOK, errno))?;
     answers.into_iter().next().ok_or((LOOK, Errno::ENODEV))
 }
 
 fn look(socket: &Rtnetlink, name: &str) -> Result<Link, Failed> {
     let body = find(socket, name)?;
-    let (Some(index), Some(flags)) = (number(&body, 4), number(&body, 8)) else {
-        return Err((LOOK, Errno::EBADMSG));
-    };
+    let index = index_of(&body)?;
+    let flags = number(&body, 8).ok_or((LOOK, Errno::EBADMSG))?;
     let request = Request::new(GET_ADDRESS, DUMP, &[0; ADDRESS_HEAD]);
     let all = socket
         .ask(request)
@@ -218,8 +266,13 @@ fn send_over(from: &Rtnetlink, to: &Rtnetlink, index: u32) -> Result<u32, Failed
     let request = Request::new(NEW_LINK, 0, &link_head(index, 0))
         .with(NET_NS_FD, &namespace.as_raw_fd().to_ne_bytes())
         .with_name(NAME, &name);
-    from.ask(request).map_err(|errno| (MOVE, errno))?;
-    number(&find(to, &name)?, 4).ok_or((LOOK, Errno::EBADMSG))
+    let moved = from.ask(request);
+    // What the kernel says may be lost, or be about what comes after the move: what counts is where the device is.
+    match (find(to, &name), moved) {
+        (Ok(body), _) => index_of(&body),
+        (Err(_), Err(errno)) => Err((MOVE, errno)),
+        (Err(failed), Ok(_)) => Err(failed),
+    }
 }
 
 /// A name that no other has, of at most 15 bytes: the kernel's pids have 22 bits, its indices 31.
@@ -227,10 +280,13 @@ fn passing_name(pid: u32, index: u32) -> String {
     format!("{pid:x}.{index:x}")
 }
 
-/// Gives a device that has been moved its name, its addresses, and life.
-fn settle(side: &Rtnetlink, index: u32, name: &str, link: &Link, up: bool) -> Result<(), Failed> {
-    let rename = Request::new(NEW_LINK, 0, &link_head(index, 0)).with_name(NAME, name);
-    side.ask(rename).map_err(|errno| (RENAME, errno))?;
+fn rename(side: &Rtnetlink, index: u32, name: &str) -> Result<(), Failed> {
+    let request = Request::new(NEW_LINK, 0, &link_head(index, 0)).with_name(NAME, name);
+    side.ask(request).map(drop).map_err(|errno| (RENAME, errno))
+}
+
+/// Gives a device that has been moved its addresses, and life.
+fn dress(side: &Rtnetlink, index: u32, link: &Link, up: bool) -> Result<(), Failed> {
     for address in &link.addresses {
         let mut head = [0; ADDRESS_HEAD];
         head[..4].copy_from_slice(&address.head);
@@ -239,7 +295,11 @@ fn settle(side: &Rtnetlink, index: u32, name: &str, link: &Link, up: bool) -> Re
             Request::new(NEW_ADDRESS, CREATE, &head),
             |request, (kind, value)| request.with(*kind, value),
         );
-        side.ask(request).map_err(|errno| ("RTM_NEWADDR", errno))?;
+        match side.ask(request) {
+            // An earlier try has given it.
+            Ok(_) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(("RTM_NEWADDR", errno)),
+        }
     }
     if up {
         let request = Request::new(NEW_LINK, 0, &link_head(index, UP));

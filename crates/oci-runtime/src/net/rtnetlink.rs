@@ -1,6 +1,7 @@
 //! rtnetlink(7): requests with their attributes, a socket that carries them, and the answers taken apart. Only what moving a
 //! device needs. A socket belongs to the network namespace that it was opened in, whoever holds it.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -26,6 +27,8 @@ pub(super) const CREATE: u16 = 0x600;
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
+/// Where a message has the number of the request that it answers.
+const SERIAL: usize = 8;
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
 
@@ -38,7 +41,7 @@ impl Request {
         let mut bytes = vec![0; 4];
         bytes.extend(kind.to_ne_bytes());
         bytes.extend((REQUEST | ACK | flags).to_ne_bytes());
-        // One request at a time needs no number, and the kernel knows who asks.
+        // The number comes last, and the kernel knows who asks.
         bytes.resize(HEADER, 0);
         bytes.extend(fixed);
         Request(bytes)
@@ -59,16 +62,21 @@ impl Request {
         self.with(kind, &[name.as_bytes(), &[0]].concat())
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(mut self, serial: u32) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0[..4].copy_from_slice(&length.to_ne_bytes());
+        self.0[SERIAL..SERIAL + 4].copy_from_slice(&serial.to_ne_bytes());
         self.0
     }
 }
 
 /// A socket of one network namespace.
 #[derive(Debug)]
-pub(super) struct Rtnetlink(OwnedFd);
+pub(super) struct Rtnetlink {
+    socket: OwnedFd,
+    /// How many requests were made.
+    serial: Cell<u32>,
+}
 
 impl Rtnetlink {
     /// One of the caller's namespace.
@@ -80,17 +88,21 @@ impl Rtnetlink {
             SockFlag::SOCK_CLOEXEC,
             protocol,
         )
-        .map(Rtnetlink)
+        .map(Rtnetlink::from)
     }
 
     /// Asks the kernel; answers the bodies of its messages, each without its header.
     pub(super) fn ask(&self, request: Request) -> Result<Vec<Vec<u8>>, Errno> {
-        send(self.0.as_raw_fd(), &request.finish(), MsgFlags::empty())?;
+        // Answers to a request that was given up may still come.
+        let serial = self.serial.get().wrapping_add(1);
+        self.serial.set(serial);
+        let fd = self.socket.as_raw_fd();
+        send(fd, &request.finish(serial), MsgFlags::empty())?;
         let mut answers = Vec::new();
         // The kernel fills no more than 32 KiB at once.
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let (count, sender) = match recvfrom::<NetlinkAddr>(self.0.as_raw_fd(), &mut buffer) {
+            let (count, sender) = match recvfrom::<NetlinkAddr>(fd, &mut buffer) {
                 Err(Errno::EINTR) => continue,
                 other => other?,
             };
@@ -98,7 +110,8 @@ impl Rtnetlink {
             if sender.is_none_or(|sender| sender.pid() != 0) {
                 continue;
             }
-            if take_apart(buffer.get(..count).unwrap_or_default(), &mut answers)? {
+            let received = buffer.get(..count).unwrap_or_default();
+            if take_apart(received, serial, &mut answers)? {
                 return Ok(answers);
             }
         }
@@ -107,22 +120,26 @@ impl Rtnetlink {
 
 impl From<OwnedFd> for Rtnetlink {
     fn from(fd: OwnedFd) -> Rtnetlink {
-        Rtnetlink(fd)
+        Rtnetlink {
+            socket: fd,
+            serial: Cell::new(0),
+        }
     }
 }
 
 impl AsFd for Rtnetlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.socket.as_fd()
     }
 }
 
-/// Collects the bodies in `bytes`; whether the last of them was there.
-fn take_apart(mut bytes: &[u8], answers: &mut Vec<Vec<u8>>) -> Result<bool, Errno> {
+/// Collects the bodies in `bytes` that answer the request `serial`; whether the last of them was there.
+fn take_apart(mut bytes: &[u8], serial: u32, answers: &mut Vec<Vec<u8>>) -> Result<bool, Errno> {
     while let (Some(length), Some(kind)) = (number(bytes, 0), half(bytes, 4)) {
         let length = usize::try_from(length).map_err(|_| Errno::EBADMSG)?;
         let body = bytes.get(HEADER..length).ok_or(Errno::EBADMSG)?;
         match kind {
+            _ if number(bytes, SERIAL) != Some(serial) => {}
             ERROR => {
                 let errno = number(body, 0).ok_or(Errno::EBADMSG)?.cast_signed();
                 return match errno {
@@ -176,11 +193,12 @@ mod tests {
         let bytes = Request::new(GET_LINK, 0, &[0; 16])
             .with_name(3, "eth0")
             .with(28, &7u32.to_ne_bytes())
-            .finish();
+            .finish(9);
         // Header, fixed part, five bytes padded to eight, four bytes.
         assert_eq!(bytes.len(), 16 + 16 + 4 + 8 + 4 + 4);
         assert_eq!(number(&bytes, 0), Some(bytes.len() as u32));
         assert_eq!(half(&bytes, 4), Some(GET_LINK));
+        assert_eq!(number(&bytes, SERIAL), Some(9));
         assert_eq!(
             attributes(&bytes, 32),
             [(3, &b"eth0\0"[..]), (28, &7u32.to_ne_bytes()[..])]
@@ -197,15 +215,24 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_was_not_waited_for_is_none_to_the_next_request() {
+        let socket = Rtnetlink::open().expect("a socket");
+        let given_up = Request::new(GET_LINK, DUMP, &[0; 16]).finish(u32::MAX);
+        send(socket.socket.as_raw_fd(), &given_up, MsgFlags::empty()).expect("sent");
+        let one = Request::new(GET_LINK, 0, &[0; 16]).with_name(3, "no-such-device");
+        assert_eq!(socket.ask(one).expect_err("nobody has it"), Errno::ENODEV);
+    }
+
+    #[test]
     fn what_others_send_is_no_answer() {
         use nix::sys::socket::{getsockname, sendto};
         let socket = Rtnetlink::open().expect("a socket");
         let lo = || Request::new(GET_LINK, 0, &[0; 16]).with_name(3, "lo");
         socket.ask(lo()).expect("lo");
-        let port = getsockname::<NetlinkAddr>(socket.0.as_raw_fd()).expect("its port");
+        let port = getsockname::<NetlinkAddr>(socket.socket.as_raw_fd()).expect("its port");
         let other = Rtnetlink::open().expect("a socket");
-        let planted = Request::new(NEW_LINK, 0, &[7; 16]).finish();
-        let fd = other.0.as_raw_fd();
+        let planted = Request::new(NEW_LINK, 0, &[7; 16]).finish(2);
+        let fd = other.socket.as_raw_fd();
         match sendto(fd, &planted, &port, MsgFlags::empty()) {
             Err(Errno::EPERM) => return eprintln!("needs CAP_NET_ADMIN"),
             sent => sent.expect("sent"),
@@ -219,7 +246,7 @@ mod tests {
         #[test]
         fn any_answer_is_taken_apart_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let mut answers = Vec::new();
-            let _ = take_apart(&bytes, &mut answers);
+            let _ = take_apart(&bytes, 0, &mut answers);
             attributes(&bytes, 8);
         }
     }
