@@ -47,5 +47,6 @@ fn host() -> Host {
         grantable: u64::MAX,
         modules: SecurityModules::default(),
         resctrl: None,
+        kcore: true,
     }
 }

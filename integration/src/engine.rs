@@ -53,9 +53,13 @@ pub fn observe(
 ///
 /// # Panics
 /// With every row that differs.
-pub fn assert_same(rows: &[Row], theirs: &[Observed], ours: &[Observed]) {
+pub fn assert_same<'a>(
+    rows: impl IntoIterator<Item = &'a Row>,
+    theirs: &[Observed],
+    ours: &[Observed],
+) {
     let mut differences = String::new();
-    for ((row, theirs), ours) in rows.iter().zip(theirs).zip(ours) {
+    for ((row, theirs), ours) in rows.into_iter().zip(theirs).zip(ours) {
         if theirs != ours || !ours.text.contains(row.shows) {
             let (theirs, ours) = (&theirs.text, &ours.text);
             differences += &format!("== {}\n-- runc\n{theirs}-- here\n{ours}", row.what);

@@ -17,6 +17,7 @@ pub mod cgroup;
 mod conformance;
 pub mod console;
 pub mod containerd;
+pub mod cri;
 pub mod docker;
 pub mod engine;
 pub mod host;

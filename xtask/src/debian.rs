@@ -54,6 +54,18 @@ pub const TEST: &[Package] = &[
         why: "the engine above us",
     },
     Package {
+        name: "containernetworking-plugins",
+        why: "networks of its pods",
+    },
+    Package {
+        name: "protobuf-compiler",
+        why: "writes and reads the messages of Kubernetes' interface to it",
+    },
+    Package {
+        name: "curl",
+        why: "carries them",
+    },
+    Package {
         name: "docker.io",
         why: "another engine above us",
     },

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitflags::bitflags;
 use oci_runtime_cgroups::Layout;
@@ -42,6 +42,8 @@ pub struct Host {
     pub modules: SecurityModules,
     /// Where the resctrl file system is. Only looked for where it matters, see [`Host::look_at`].
     pub resctrl: Option<PathBuf>,
+    /// Whether the kernel shows its memory, as /proc/kcore.
+    pub kcore: bool,
 }
 
 bitflags! {
@@ -131,6 +133,7 @@ impl Host {
             grantable: permitted()?,
             modules: SecurityModules::default(),
             resctrl: None,
+            kcore: Path::new("/proc/kcore").exists(),
         })
     }
 

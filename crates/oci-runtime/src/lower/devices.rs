@@ -9,6 +9,7 @@ use super::host_side::open_tree;
 use super::namespaces::Namespaces;
 use super::text::{below_root, c};
 use crate::error::Result;
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::pointer::pointer;
 use crate::spec::{Device, Linux, Mount, Spec};
@@ -23,13 +24,16 @@ const DEFAULT: &[(&str, u32, u32)] = &[
     ("/dev/tty", 5, 0),
 ];
 
+/// A link only where the kernel has what it leads to.
+const CORE: &str = "/dev/core";
+
 /// Path, target, and whether something else there gives way.
 const LINKS: &[(&str, &str, bool)] = &[
     ("/dev/fd", "/proc/self/fd", false),
     ("/dev/stdin", "/proc/self/fd/0", false),
     ("/dev/stdout", "/proc/self/fd/1", false),
     ("/dev/stderr", "/proc/self/fd/2", false),
-    ("/dev/core", "/proc/kcore", false),
+    (CORE, "/proc/kcore", false),
     ("/dev/ptmx", "pts/ptmx", true),
 ];
 
@@ -73,7 +77,7 @@ pub(super) fn sources(
 }
 
 /// Makes or binds all nodes, and links.
-pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, sources: Sources) -> Result<()> {
+pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, host: &Host, sources: Sources) -> Result<()> {
     for (index, node) in nodes(spec).iter().enumerate() {
         let path = below_root(&node.origin, &node.path)?;
         match sources.0.as_ref().and_then(|slots| slots.get(index)) {
@@ -102,7 +106,7 @@ pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, sources: Sources) -> Result
         }
     }
     if has_own_dev(&spec.mounts) {
-        for (path, target, replace) in LINKS {
+        for (path, target, replace) in LINKS.iter().filter(|link| host.kcore || link.0 != CORE) {
             let (path, target) = (below_root("", path)?, c("", *target)?);
             plan.inner(
                 "",

@@ -143,7 +143,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);
     mounts::mount(&mut plan, spec, host, opened.mounts)?;
     closing::parents(&mut plan, spec)?;
-    devices::make(&mut plan, spec, opened.devices)?;
+    devices::make(&mut plan, spec, host, opened.devices)?;
     closing::dev(&mut plan, spec)?;
     hooks::create(&mut plan, spec, request.id, request.bundle)?;
     plan.inner("", Op::Pivot {});

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod corpus;
+mod devices;
 mod labels;
 mod mutated;
 
@@ -56,6 +57,7 @@ fn host((mountinfo, own): (&str, &str)) -> Host {
             selinux: true,
         },
         resctrl: None,
+        kcore: true,
     }
 }
 

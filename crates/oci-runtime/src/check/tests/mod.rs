@@ -38,6 +38,7 @@ fn host() -> Host {
         grantable: u64::MAX,
         modules: SecurityModules::default(),
         resctrl: None,
+        kcore: true,
     }
 }
 
