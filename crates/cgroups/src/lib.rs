@@ -53,7 +53,7 @@
 //!   set. `pids.limit` is the exception: 0 means 1.
 //! - A setting that the host cannot express is an error with its JSON pointer, or one of [`Limits::warnings`] where
 //!   leaving it out weakens nothing that any kernel of today would enforce in that mode.
-//! - [`writes`] always limits devices, to [`DEFAULT_DEVICES`] and the configuration's rules; nodes that a container is given
+//! - [`writes`] always limits devices, to [`DEFAULT_DEVICES`], /dev/net/tun where no rule is about it, and the configuration's rules; nodes that a container is given
 //!   in `linux.devices` have to be among the rules. Where the caller may not limit devices (in a user namespace), it
 //!   can use [`writes_for_update`], which touches nothing that is not given.
 //! - Only [`freeze`], [`kill_all`] and [`remove`] wait, and each at most two seconds for the kernel.

@@ -29,6 +29,10 @@ pub const DEFAULT: [Rule; 10] = [
     allow(Kind::Char, Some(136), None, ALL),  // pts
 ];
 
+/// Network tunnels, /dev/net/tun. Programs make the node themselves and rely on what runc allows; so it is allowed where no
+/// rule of the configuration is about using it, but for one that is about everything.
+const TUN: Rule = allow(Kind::Char, Some(10), Some(200), ALL);
+
 const fn allow(kind: Kind, major: Option<u32>, minor: Option<u32>, access: u8) -> Rule {
     Rule {
         allow: true,
@@ -102,7 +106,7 @@ fn with_access(rule: &Rule, access: u8) -> Rule {
 
 /// All rules that count, each with its origin: the first one matches everything.
 fn effective(configured: &[DeviceRule]) -> Result<Vec<(Rule, Origin)>> {
-    let mut rules: Vec<(Rule, Origin)> = Vec::with_capacity(1 + configured.len() + DEFAULT.len());
+    let mut rules: Vec<(Rule, Origin)> = Vec::with_capacity(2 + configured.len() + DEFAULT.len());
     rules.push((DENY_EVERYTHING, "/devices".into()));
     for (index, rule) in configured.iter().enumerate() {
         let rule = checked(rule, index)?;
@@ -110,6 +114,10 @@ fn effective(configured: &[DeviceRule]) -> Result<Vec<(Rule, Origin)>> {
             rules.clear();
         }
         rules.push((rule, format!("/devices/{index}").into()));
+    }
+    let spoken_of = |rule: &Rule| rule.access & !MKNOD != 0 && rule.covers(&TUN);
+    if !rules.iter().skip(1).any(|(rule, _)| spoken_of(rule)) {
+        rules.push((TUN, "/devices".into()));
     }
     rules.extend(DEFAULT.map(|rule| (rule, "/devices".into())));
     Ok(rules)

@@ -139,6 +139,25 @@ fn malformed_rules_name_their_place() {
 }
 
 #[test]
+fn tunnels_are_for_all_whom_no_rule_denies_them() {
+    let of = |json: &[&str]| {
+        let configured: Vec<_> = json.iter().map(|json| rule(json)).collect();
+        let rules = effective(&configured).expect("well-formed");
+        let rules = rules.into_iter().map(|(rule, _)| rule.to_string());
+        rules
+            .filter(|rule| rule.contains("10:200"))
+            .collect::<Vec<_>>()
+    };
+    let nothing = r#"{"allow":false,"access":"rwm"}"#;
+    let nodes = r#"{"allow":true,"type":"c","access":"m"}"#;
+    assert_eq!(of(&[nothing, nodes]), ["c 10:200 rwm"]);
+    let family = r#"{"allow":false,"type":"c","major":10,"access":"rwm"}"#;
+    assert!(of(&[nothing, family]).is_empty());
+    let denied = r#"{"allow":false,"type":"c","major":10,"minor":200,"access":"rw"}"#;
+    assert_eq!(of(&[nothing, denied]), ["c 10:200 rw"]);
+}
+
+#[test]
 fn a_rule_for_everything_replaces_what_stands_before() {
     let rules = effective(&[
         rule(r#"{"allow":true,"type":"c","major":10,"minor":200,"access":"rwm"}"#),
@@ -147,7 +166,7 @@ fn a_rule_for_everything_replaces_what_stands_before() {
     .expect("well-formed");
     assert_eq!(rules[0].0.to_string(), "a *:* rwm");
     assert!(rules[0].0.allow);
-    assert_eq!(rules.len(), 1 + DEFAULT.len());
+    assert_eq!(rules.len(), 2 + DEFAULT.len());
     assert_eq!(exceptions(true, &rules[1..]), Ok(Vec::new()));
 }
 
