@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::cgroup;
 use crate::host;
 use crate::rootfs;
 use crate::runtime::{Finished, binary, eventually, spawn, tool};
@@ -17,6 +18,7 @@ pub const IMAGE: &str = "example.org/busybox:case";
 pub struct Containerd {
     child: Child,
     directory: PathBuf,
+    namespace: String,
 }
 
 /// Starts containerd with everything it keeps below `directory`.
@@ -24,18 +26,32 @@ pub struct Containerd {
 /// # Panics
 /// When it does not answer.
 pub fn start(directory: &Path) -> Containerd {
+    start_for(directory, "default", None)
+}
+
+/// The same, for clients that work in `namespace`, whose name is also that of their cgroup; `path` comes first in PATH, where
+/// shims look for a runtime that nobody has named.
+///
+/// # Panics
+/// When it does not answer.
+pub fn start_for(directory: &Path, namespace: &str, path: Option<&Path>) -> Containerd {
     fs::create_dir_all(directory).expect("directory of containerd");
     let config = directory.join("config.toml");
     fs::write(&config, configuration(directory)).expect("config.toml");
     let log = fs::File::create(directory.join("log")).expect("containerd's log");
-    let child = Command::new("unshare")
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "containerd",
-            "--config",
-        ])
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "containerd",
+        "--config",
+    ]);
+    if let Some(path) = path {
+        let inherited = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{inherited}", path.display()));
+    }
+    let child = command
         .arg(&config)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -45,6 +61,7 @@ pub fn start(directory: &Path) -> Containerd {
     let containerd = Containerd {
         child,
         directory: directory.to_owned(),
+        namespace: namespace.to_owned(),
     };
     eventually("containerd's answer", || {
         (containerd.try_ctr(&["version"]).code == 0).then_some(())
@@ -120,7 +137,7 @@ impl Containerd {
         command
             .arg("--address")
             .arg(self.directory.join("containerd.sock"));
-        command.args(args);
+        command.args(["--namespace", &self.namespace]).args(args);
         spawn(command, &self.directory, Stdio::null()).wait()
     }
 
@@ -144,19 +161,47 @@ impl Containerd {
         self.try_ctr(&[&fixed, flags, &[IMAGE, id], args].concat())
     }
 
-    /// The processes that this containerd has started and that still live: they have its directory
-    /// on their command lines.
+    /// Variables for scripts: `C` is ctr, `RUN` runs a container with `runtime`, `R`, whose state is in `S`; `N` is the name of
+    /// the namespace and the cgroup, `I` the image.
+    pub fn variables(&self, runtime: &Path) -> Vec<(&'static str, String)> {
+        let (runtime, root) = (runtime.display(), self.directory.join("runtime"));
+        let root = root.display();
+        let socket = self.directory.join("containerd.sock");
+        vec![
+            ("CONTAINERD_ADDRESS", socket.display().to_string()),
+            ("CONTAINERD_NAMESPACE", self.namespace.clone()),
+            ("C", "ctr".to_owned()),
+            (
+                "RUN",
+                format!("ctr run --runc-binary {runtime} --runc-root {root}"),
+            ),
+            ("R", runtime.to_string()),
+            ("S", format!("{root}/{}", self.namespace)),
+            ("N", self.namespace.clone()),
+            ("I", IMAGE.to_owned()),
+        ]
+    }
+
+    /// The processes that this containerd has started and that still live.
     pub fn processes(&self) -> Vec<i32> {
-        let needle = self.directory.display().to_string();
-        let ours = |pid: &i32| {
-            let cmdline = fs::read(host::proc_path(*pid, "cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&cmdline).contains(&needle)
+        let mut pids = self.marked();
+        pids.retain(|pid| host::alive(*pid));
+        pids
+    }
+
+    /// They have its directory on their command lines, or are in cgroups of its namespace; some only wait to be waited for.
+    fn marked(&self) -> Vec<i32> {
+        let directory = self.directory.display().to_string();
+        let cgroup = format!(":/{}/", self.namespace);
+        let has = |pid: i32, file, needle: &str| {
+            let text = fs::read(host::proc_path(pid, file)).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(needle)
         };
-        host::pids()
-            .into_iter()
-            .filter(ours)
-            .filter(|pid| host::alive(*pid))
-            .collect()
+        let ours = |pid: &i32| {
+            has(*pid, "cmdline", &directory)
+                || self.namespace != "default" && has(*pid, "cgroup", &cgroup)
+        };
+        host::pids().into_iter().filter(ours).collect()
     }
 }
 
@@ -166,9 +211,12 @@ impl Drop for Containerd {
             host::signal(pid, rustix::process::Signal::TERM);
         }
         let _ = crate::runtime::wait_child(&mut self.child, crate::runtime::PATIENCE);
-        for pid in self.processes() {
+        for pid in self.marked() {
             host::signal(pid, rustix::process::Signal::KILL);
             host::reap(pid);
+        }
+        if self.namespace != "default" {
+            cgroup::remove(&format!("/{}", self.namespace));
         }
     }
 }

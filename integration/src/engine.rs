@@ -138,7 +138,7 @@ fn without_ids(line: &str) -> String {
 
 /// Errors of engines keep their beginning; what stands in parentheses explains it.
 fn without_explanation(line: &str) -> String {
-    if !line.contains("rror") {
+    if !line.contains("rror") && !line.contains("failed") {
         return line.to_owned();
     }
     match (line.find(" ("), line.rfind(')')) {

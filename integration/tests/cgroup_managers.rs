@@ -151,7 +151,8 @@ fn without_a_bus_the_error_says_where_it_was_looked_for() {
     let nowhere = case.path("nowhere").display().to_string();
     let address = format!("unix:path={nowhere}");
     let finished = with_bus(&case, &address, &["create", &case.id]);
-    finished.failed(1, &[&nowhere, "ENOENT", "--cgroup-manager cgroupfs"]);
+    let words = "systemd not running on this host, cannot use systemd cgroups manager";
+    finished.failed(1, &[words, &nowhere, "ENOENT", "--cgroup-manager cgroupfs"]);
 }
 
 #[test]

@@ -126,6 +126,26 @@ fn it_has_the_attributes_of_the_configuration() {
 }
 
 #[test]
+fn a_working_directory_that_is_missing_is_named_in_runc_s_words() {
+    let Some(case) = case() else { return };
+    case.start();
+    for (directory, errno) in [
+        ("/none", "no such file or directory"),
+        ("/etc/passwd", "not a directory"),
+    ] {
+        let words = format!(
+            "exec failed: unable to start container process: chdir to cwd ({directory:?}) set in config.json failed: {errno}"
+        );
+        let refused = case.exec(&["--cwd", directory], &["pwd"]);
+        refused.failed(255, &[&words]);
+    }
+    assert_eq!(
+        case.exec(&["--cwd", "/tmp"], &["pwd"]).ok().stdout,
+        "/tmp\n"
+    );
+}
+
+#[test]
 fn flags_change_user_cwd_environment_and_capabilities() {
     let Some(case) = case() else { return };
     case.start();

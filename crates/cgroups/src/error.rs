@@ -132,7 +132,8 @@ pub enum Error {
     },
     /// The bus of systemd cannot be reached.
     #[error(
-        "systemd cannot be asked for a cgroup: the {bus} at {address:?} cannot be connected to: {}; {}",
+        "{}: the {bus} at {address:?} cannot be connected to: {}; {}",
+        unanswered(*errno),
         Name(*errno),
         advice(*bus)
     )]
@@ -328,6 +329,16 @@ impl Error {
 /// The errno behind `error`; EIO for the few errors that std makes up itself (a path with a NUL byte is one).
 pub(crate) fn errno_of(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// The first is what runc says, and what its users look for.
+fn unanswered(errno: i32) -> &'static str {
+    match errno {
+        libc::ENOENT | libc::ECONNREFUSED => {
+            "systemd not running on this host, cannot use systemd cgroups manager"
+        }
+        _ => "systemd cannot be asked for a cgroup",
+    }
 }
 
 fn advice(bus: Bus) -> &'static str {

@@ -112,7 +112,9 @@ fn attempt(op: &Op<'_>) -> Option<String> {
         Op::Symlink { path, target, .. } => format!("link /{} to {}", show(path), show(target)),
         Op::Mask { path, .. } => format!("mask /{}", show(path)),
         Op::Readonly { path } => format!("make /{} read-only", show(path)),
-        Op::Cwd { path, .. } => format!("change to the working directory {}", show(path)),
+        Op::Cwd { path, .. } => {
+            format!("chdir to cwd ({:?}) set in config.json failed", show(path))
+        }
         Op::Sysctl { path, value } => format!(
             "set the kernel parameter {} to {:?}",
             show(path),

@@ -26,13 +26,12 @@ pub struct StepFailure {
 
 impl fmt::Display for StepFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}: {}",
-            self.attempt,
-            self.call,
-            describe(self.errno)
-        )?;
+        write!(f, "{}: ", self.attempt)?;
+        // Where runc says it in its words, the errno follows them.
+        if self.op != "Cwd" {
+            write!(f, "{}: ", self.call)?;
+        }
+        f.write_str(&describe(self.errno))?;
         if !self.pointer.is_empty() {
             write!(f, ", asked for by {}", self.pointer)?;
         }
