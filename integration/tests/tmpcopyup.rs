@@ -4,12 +4,13 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use oci_runtime_integration::bundle::push;
 use oci_runtime_integration::canary::{Canary, canary};
-use oci_runtime_integration::case::{Case, case};
+use oci_runtime_integration::case::{Case, case, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{read, tool};
+use oci_runtime_integration::runtime::{read, spawn, tool};
 use serde_json::{Value, json};
 
 /// Everything that a directory can have in it, for [`tmpcopyup_copies_what_it_covers`].
@@ -165,6 +166,48 @@ fn tmpcopyup_fails_where_there_is_no_room_or_no_end() {
     case.try_create(&[])
         .failed(1, &["/mounts/6", "too many levels"]);
     case.assert_clean();
+}
+
+/// Directories in one another take some of the stack each, and whoever calls, or the payload, may have little.
+#[test]
+fn tmpcopyup_copies_deep_trees_on_a_small_stack() {
+    let Some((case, rootfs, _)) = hostile() else {
+        return;
+    };
+    let deep = format!("opt/{}", "d/".repeat(126));
+    fs::create_dir_all(rootfs.join(&deep)).expect("directories");
+    fs::write(rootfs.join(&deep).join("file"), "deep").expect("a file");
+    symlink("file", rootfs.join(&deep).join("link")).expect("a link");
+    let mount = json!({"destination": "/opt", "type": "tmpfs", "options": ["tmpcopyup"]});
+    for (caller, own) in [(128, 8192), (8192, 64), (128, 64)] {
+        eprintln!("{caller} KiB, and {own} KiB for the payload");
+        let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
+        let create = [
+            "create",
+            "--bundle",
+            &bundle,
+            "--pid-file",
+            &pid_file,
+            &case.id,
+        ];
+        let create = case.command(&create);
+        let limits = format!("ulimit -Ss {caller} && ulimit -Hs 8192 && exec \"$0\" \"$@\"");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &limits]);
+        shell.arg(create.get_program()).args(create.get_args());
+        case.configure(|c| {
+            c["root"] = json!({"path": "rootfs"});
+            push(c, "/mounts", mount.clone());
+            let limit = json!({"type": "RLIMIT_STACK", "soft": own << 10, "hard": own << 10});
+            c["process"]["rlimits"] = json!([limit]);
+        });
+        spawn(shell, &case.path("output"), Stdio::null())
+            .wait()
+            .ok();
+        let init = case.init_from_pid_file();
+        assert_eq!(read(inside(init, &format!("/{deep}link"))), "deep");
+        case.destroy();
+    }
 }
 
 fn configure(case: &Case, mounts: &[Value]) {

@@ -167,6 +167,7 @@ pub mod nr {
     pub const SECCOMP: usize = 277;
     pub const STATX: usize = 291;
     pub const GETDENTS64: usize = 61;
+    pub const LSEEK: usize = 62;
     pub const READLINKAT: usize = 78;
     pub const UTIMENSAT: usize = 88;
     pub const FCHMOD: usize = 52;

@@ -164,6 +164,7 @@ pub mod nr {
     pub const SECCOMP: usize = 317;
     pub const STATX: usize = 332;
     pub const GETDENTS64: usize = 217;
+    pub const LSEEK: usize = 8;
     pub const READLINKAT: usize = 267;
     pub const UTIMENSAT: usize = 280;
     pub const FCHMOD: usize = 91;

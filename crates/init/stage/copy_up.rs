@@ -13,8 +13,11 @@ use crate::sys::{self, Fd};
 use crate::sys_tree;
 use core::ffi::CStr;
 
-/// Directories in one another: each level takes some of the stack.
+/// Directories in one another: each level takes some of the stack, and all of them together less than execve(2) gives in any case.
 const DEEPEST: u32 = 128;
+
+/// What was read last of a directory. There is one for all levels.
+type Entries = [u8; 2048];
 
 /// Copies what is in the directory `from` into the detached tree `to`, and its owner where that is `owned` by nobody else's wish.
 pub fn copy(from: Fd, to: Fd, owned: bool) -> Done {
@@ -24,7 +27,7 @@ pub fn copy(from: Fd, to: Fd, owned: bool) -> Done {
         let found = stat::stat(source, c"").at(Part::Stat)?;
         sys::fchown(to, found.uid, found.gid).at(Part::Fchownat)?;
     }
-    directory(source, to, DEEPEST)?;
+    directory(source, to, DEEPEST, &mut [0; 2048])?;
     sys::close(source);
     Ok(())
 }
@@ -33,76 +36,77 @@ pub fn copy(from: Fd, to: Fd, owned: bool) -> Done {
 const STRICT: u64 = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS | sys::RESOLVE_NO_XDEV;
 
 /// `from` is open for reading, `to` at least by its path.
-fn directory(from: Fd, to: Fd, levels: u32) -> Done {
+fn directory(from: Fd, to: Fd, levels: u32, entries: &mut Entries) -> Done {
     if levels == 0 {
         return fail(Part::TooDeep, sys::ELOOP, u64::from(DEEPEST));
     }
-    let mut entries = [0; 2048];
     loop {
-        let length = sys_tree::getdents64(from, &mut entries).at(Part::CopyUp)?;
+        let length = sys_tree::getdents64(from, entries).at(Part::CopyUp)?;
         if length == 0 {
             return Ok(());
         }
-        let mut rest = &entries[..length];
-        // struct linux_dirent64: inode, offset, length, type, name.
-        while let [
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            low,
-            high,
-            ..,
-        ] = *rest
-        {
-            let (entry, others) = rest.split_at(usize::from(u16::from_le_bytes([low, high])));
+        let mut rest = entries.get(..length).unwrap_or_default();
+        while let Some((name, offset, others)) = entry(rest) {
             rest = others;
-            let name = CStr::from_bytes_until_nul(&entry[19..]).unwrap_or(c".");
-            if name != c"." && name != c".." {
-                one(from, to, name, levels)?;
+            if name == c"." || name == c".." {
+                continue;
             }
+            let Some(inner) = one(from, to, name)? else {
+                continue;
+            };
+            directory(inner.source, inner.made, levels - 1, entries)?;
+            finish(&inner)?;
+            // What was read of this one is overwritten.
+            sys_tree::resume_after(from, offset).at(Part::CopyUp)?;
+            break;
         }
     }
 }
 
-fn one(from: Fd, to: Fd, name: &CStr, levels: u32) -> Done {
+/// struct linux_dirent64: inode, offset, length, type, name.
+fn entry(bytes: &[u8]) -> Option<(&CStr, u64, &[u8])> {
+    let offset = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
+    let length = u16::from_le_bytes(*bytes.get(16..)?.first_chunk()?);
+    let (entry, others) = bytes.split_at_checked(usize::from(length))?;
+    let name = CStr::from_bytes_until_nul(entry.get(19..)?).ok()?;
+    Some((name, offset, others))
+}
+
+/// A file and its copy, both open.
+struct Pair {
+    source: Fd,
+    made: Fd,
+    found: Stat,
+}
+
+/// Copies one name; a directory as an empty one, with what is in it left to do. On no stack but its own: what it takes is not taken
+/// at each level.
+#[inline(never)]
+fn one(from: Fd, to: Fd, name: &CStr) -> Done<Option<Pair>> {
     let source = match sys::openat2(from, name, sys::O_PATH | sys::O_NOFOLLOW, STRICT) {
         Ok(fd) => fd,
         // Mounted on, or gone in the meantime.
-        Err(sys::EXDEV | sys::ENOENT) => return Ok(()),
+        Err(sys::EXDEV | sys::ENOENT) => return Ok(None),
         Err(errno) => return fail(Part::CopyUp, errno, 0),
     };
     let found = stat::stat(source, c"").at(Part::Stat)?;
+    let mut inner = None;
     match found.mode & sys::S_IFMT {
         sys::S_IFDIR => {
             sys::mkdirat(to, name, 0o700).at(Part::Mkdirat)?;
             let flags = sys::O_RDONLY | sys::O_DIRECTORY;
-            let inner = sys::openat2(from, name, flags, STRICT).at(Part::CopyUp)?;
-            let made = sys::openat2(to, name, flags, STRICT).at(Part::CopyUp)?;
-            directory(inner, made, levels - 1)?;
-            finish(inner, made, &found)?;
+            inner = Some(Pair {
+                source: sys::openat2(from, name, flags, STRICT).at(Part::CopyUp)?,
+                made: sys::openat2(to, name, flags, STRICT).at(Part::CopyUp)?,
+                found,
+            });
         }
         sys::S_IFREG => file(from, to, name)?,
         sys::S_IFLNK => link(source, to, name, &found)?,
         _ => node(to, name, &found)?,
     }
     sys::close(source);
-    // The directory above changes once more with each name in it; its own turn comes after.
-    sys_tree::set_times(to, name, found.times)
-        .at(Part::CopyUp)
-        .map(drop)
+    Ok(inner)
 }
 
 fn file(from: Fd, to: Fd, name: &CStr) -> Done {
@@ -114,7 +118,11 @@ fn file(from: Fd, to: Fd, name: &CStr) -> Done {
     }
     let made = sys_tree::create_new(to, name).at(Part::CopyUp)?;
     while sys::retry(|| sys_tree::sendfile(made, source)).at(Part::CopyUp)? > 0 {}
-    finish(source, made, &found)
+    finish(&Pair {
+        source,
+        made,
+        found,
+    })
 }
 
 fn link(source: Fd, to: Fd, name: &CStr, found: &Stat) -> Done {
@@ -133,15 +141,20 @@ fn node(to: Fd, name: &CStr, found: &Stat) -> Done {
 fn own(to: Fd, name: &CStr, found: &Stat) -> Done {
     let made = sys::openat2(to, name, sys::O_PATH | sys::O_NOFOLLOW, STRICT).at(Part::CopyUp)?;
     sys::fchown(made, found.uid, found.gid).at(Part::Fchownat)?;
+    sys_tree::set_times(made, &found.times).at(Part::CopyUp)?;
     sys::close(made);
     Ok(())
 }
 
-/// Owner, mode and extended attributes, in this order: each takes away of the next when it comes later. Closes both.
-fn finish(source: Fd, made: Fd, found: &Stat) -> Done {
+/// Owner, mode, extended attributes and times, in this order: each takes away of the next when it comes later. A directory changes
+/// with each name in it, so its turn is after them. Closes both.
+#[inline(never)]
+fn finish(pair: &Pair) -> Done {
+    let (source, made, found) = (pair.source, pair.made, &pair.found);
     sys::fchown(made, found.uid, found.gid).at(Part::Fchownat)?;
     sys_tree::fchmod(made, found.mode & 0o7777).at(Part::CopyUp)?;
     extended_attributes(source, made)?;
+    sys_tree::set_times(made, &found.times).at(Part::CopyUp)?;
     sys::close(source);
     sys::close(made);
     Ok(())

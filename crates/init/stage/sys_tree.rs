@@ -1,11 +1,17 @@
 //! System calls for what few steps do: reading a directory tree and copying it, superblocks that exist, id maps of mounts.
 
-use crate::sys::{AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, Answer, Errno, Fd, call, nr};
+use crate::sys::{AT_EMPTY_PATH, AT_RECURSIVE, Answer, Errno, Fd, call, nr};
 use core::ffi::CStr;
 
 /// Fills `into` with `struct linux_dirent64`; 0 at the end of the directory.
 pub fn getdents64(directory: Fd, into: &mut [u8]) -> Answer {
     call!(nr::GETDENTS64, directory, into.as_mut_ptr(), into.len())
+}
+
+/// Goes on reading a directory after the entry that has this `d_off`.
+pub fn resume_after(directory: Fd, offset: u64) -> Answer {
+    const SEEK_SET: usize = 0;
+    call!(nr::LSEEK, directory, offset, SEEK_SET)
 }
 
 /// The text of a symbolic link in `directory`, or of the link that the fd itself is where `name` is empty.
@@ -42,14 +48,14 @@ pub fn fchmod(fd: Fd, mode: u32) -> Answer {
     call!(nr::FCHMOD, fd, mode)
 }
 
-/// Sets the times of `name` in `directory`, not of what it leads to: seconds and nanoseconds of access, then of change.
-pub fn set_times(directory: Fd, name: &CStr, times: [u64; 4]) -> Answer {
+/// Sets the times of what `fd` is, a symbolic link included: seconds and nanoseconds of access, then of change.
+pub fn set_times(fd: Fd, times: &[u64; 4]) -> Answer {
     call!(
         nr::UTIMENSAT,
-        directory,
-        name.as_ptr(),
+        fd,
+        c"".as_ptr(),
         times.as_ptr(),
-        AT_SYMLINK_NOFOLLOW
+        AT_EMPTY_PATH
     )
 }
 
