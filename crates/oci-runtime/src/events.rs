@@ -30,7 +30,11 @@ pub struct Stats {
 /// # Errors
 /// The container does not run, or the kernel does not tell.
 pub fn stats(root: &StateRoot, id: &str) -> Result<Stats> {
-    stats_of(&living(root, id)?.cgroup_paths)
+    stats_of(&living(root, id)?.cgroup_paths).or_else(|error| {
+        // It may have ended by now, and then that is what there is to say.
+        living(root, id)?;
+        Err(error)
+    })
 }
 
 fn stats_of(paths: &Paths) -> Result<Stats> {

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::agent;
 use crate::check;
 use crate::create::{complain, count, log_trace};
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::host::Host;
 use crate::interrupt::Interrupts;
 use crate::launch::{Child, Inputs, abandon, launch, schedule};
@@ -160,6 +161,10 @@ fn join(
                 ..inputs
             })?
         }
+        // It may have ended by now, and then that is what there is to say.
+        Err(error) if error.kind() != Kind::Interrupted && ends(pidfd.as_fd(), &error)? => {
+            return Err(stopped("stopped"));
+        }
         attempted => attempted?,
     };
     log_trace(&plan, &trace);
@@ -182,6 +187,16 @@ fn has_handed_down(error: &Error) -> bool {
     error
         .step()
         .is_some_and(|step| step.op == "Spawn" && step.errno == Errno::EBUSY)
+}
+
+/// Whether the container's first process has ended or is about to: its namespaces go before it does.
+fn ends(pidfd: BorrowedFd<'_>, error: &Error) -> Result<bool> {
+    let patience = match (error.kind(), error.step()) {
+        (Kind::Os, None) => Duration::from_millis(200),
+        _ => Duration::ZERO,
+    };
+    let [ended] = Interrupts::default().wait([pidfd], Some(patience))?;
+    Ok(ended)
 }
 
 fn refuse(status: Status, ignore_paused: bool) -> Result<()> {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
+use oci_runtime_cgroups::Paths;
 use oci_runtime_init::report::{Kind, Report};
 
 use crate::error::{Cause, Error, Result};
@@ -107,7 +108,7 @@ pub(crate) fn launch(
             reap(outer.pidfd.as_fd());
             match child {
                 Some(child) => Ok((Launched { child, channel }, trace)),
-                None => Err(died("it was being started", None)),
+                None => Err(died("it was being started", None, None)),
             }
         }
         Err(error) => {
@@ -120,7 +121,11 @@ pub(crate) fn launch(
             let outer = reap(outer.pidfd.as_fd());
             Err(match error {
                 Ended::Error(error) => error,
-                Ended::Silent => silent(outer, status),
+                Ended::Silent => match interrupts.look() {
+                    Ok(()) => silent(outer, status, inputs.cgroup),
+                    // Whoever has deleted it has ended it, too.
+                    Err(stopped) => stopped.into(),
+                },
             })
         }
     }
@@ -279,7 +284,7 @@ impl Launched {
             let told = attend(&self.channel, interrupts, self.child.recorder.as_mut());
             match told.and_then(|()| self.channel.receive()) {
                 Ok(None) if begun => break Ok(()),
-                Ok(None) => break Err(died("its program was about to begin", None)),
+                Ok(None) => break Err(died("its program was about to begin", None, None)),
                 Ok(Some((report, _))) => match report.kind {
                     Kind::Failed => break Err(explain(plan, report)),
                     Kind::Begun => begun = true,
@@ -324,19 +329,21 @@ fn wait(call: impl Fn() -> nix::Result<WaitStatus>) -> Option<WaitStatus> {
     }
 }
 
-fn silent(outer: Option<WaitStatus>, inner: Option<WaitStatus>) -> Error {
+fn silent(outer: Option<WaitStatus>, inner: Option<WaitStatus>, cgroup: Option<&Paths>) -> Error {
     match (outer, inner) {
         (Some(WaitStatus::Exited(_, status)), _) if status >= spawn::EXEC_FAILED => {
             let errno = Errno::from_raw(status - spawn::EXEC_FAILED);
             Error::call("execveat", "oci-init", errno)
         }
-        (_, inner) => died("the container was being set up", inner),
+        (_, inner) => died("the container was being set up", inner, cgroup),
     }
 }
 
-fn died(stage: &'static str, status: Option<WaitStatus>) -> Error {
+fn died(stage: &'static str, status: Option<WaitStatus>, cgroup: Option<&Paths>) -> Error {
+    // The kernel is not the only one who kills; on most machines it counts when it does.
+    let kills = cgroup.and_then(|paths| oci_runtime_cgroups::oom_kills(paths).ok().flatten());
     let hint = match status {
-        Some(WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _)) => {
+        Some(WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _)) if kills != Some(0) => {
             ": container init was OOM-killed (memory limit too low?)"
         }
         _ => "",

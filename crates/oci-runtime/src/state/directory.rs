@@ -14,7 +14,7 @@ use nix::unistd::mkfifo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, Kind, Result};
 use crate::lock;
 
 /// The directory below which every container has its own.
@@ -36,20 +36,30 @@ impl StateRoot {
     pub(crate) fn create(&self, id: &str) -> Result<StateDirectory> {
         let path = self.path_of(id)?;
         self.make()?;
-        match DirBuilder::new().mode(0o711).create(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(Cause::Exists { id: id.to_owned() }.into());
+        loop {
+            match DirBuilder::new().mode(0o711).create(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    return Err(Cause::Exists { id: id.to_owned() }.into());
+                }
+                Err(error) => return Err(Error::file("make the state directory", &path, error)),
             }
-            Err(error) => return Err(Error::file("make the state directory", &path, error)),
+            let mut directory = StateDirectory {
+                path: path.clone(),
+                id: id.to_owned(),
+                lock: None,
+            };
+            match directory.lock() {
+                // Somebody has deleted what was nothing yet.
+                Err(error) if error.kind() == Kind::NotFound => {}
+                Err(error) => return Err(error),
+                // And somebody else has made one anew. It is whose who locks it first, and that one puts a state there.
+                Ok(()) if directory.path.join(STATE).exists() => {
+                    return Err(Cause::Exists { id: id.to_owned() }.into());
+                }
+                Ok(()) => return Ok(directory),
+            }
         }
-        let mut directory = StateDirectory {
-            path,
-            id: id.to_owned(),
-            lock: None,
-        };
-        directory.lock()?;
-        Ok(directory)
     }
 
     /// The directory of a container that exists, not locked.
