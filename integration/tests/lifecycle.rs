@@ -116,6 +116,7 @@ fn signals_are_spelled_in_many_ways() {
         ("SigUsr2", "USR2"),
         ("1", "HUP"),
         ("INT", "INT"),
+        ("", "TERM"),
     ];
     let mut expected = String::from("ready\n");
     for (spelling, name) in spellings {
@@ -131,6 +132,37 @@ fn signals_are_spelled_in_many_ways() {
     assert_eq!(running.stdout(), expected, "signal 0 must reach nobody");
     case.runtime(&["kill", &case.id, "NOSUCH"])
         .failed(1, &["unknown signal \"NOSUCH\""]);
+    case.runtime(&["kill", "--all", &case.id, "KILL"]).ok();
+    assert_eq!(running.wait().code, 137);
+}
+
+#[test]
+fn a_signal_for_all_reaches_every_process() {
+    let both = "sh -c \"trap 'echo child' USR1; echo up; while :; do sleep 0.05; done\" & \
+                trap 'echo first' USR1; echo up; while :; do sleep 0.05; done";
+    let Some(case) = case_with(|c| script(c, both)) else {
+        return;
+    };
+    let bundle = text(&case.bundle());
+    let running = case.spawn(&["run", "--bundle", &bundle, &case.id]);
+    running.says("up\nup\n");
+    case.runtime(&["kill", "--all", &case.id, "USR1"]).ok();
+    running.says("child\n");
+    running.says("first\n");
+    case.runtime(&["pause", &case.id]).ok();
+    case.runtime(&["kill", "--all", &case.id, "USR1"]).ok();
+    assert_eq!(case.status(), "paused");
+    case.runtime(&["resume", &case.id]).ok();
+    eventually("the second signal of both", || {
+        let said = running.stdout();
+        let twice = |word| said.matches(word).count() == 2;
+        (twice("child") && twice("first")).then_some(())
+    });
+    case.runtime(&["kill", &case.id, "USR1"]).ok();
+    eventually("the signal of the first alone", || {
+        (running.stdout().matches("first").count() == 3).then_some(())
+    });
+    assert_eq!(running.stdout().matches("child").count(), 2);
     case.runtime(&["kill", "--all", &case.id, "KILL"]).ok();
     assert_eq!(running.wait().code, 137);
 }
@@ -164,6 +196,7 @@ fn a_stopped_container_cannot_be_killed_or_entered() {
     case.runtime(&["kill", &case.id, "TERM"])
         .failed(1, &["container not running"]);
     case.runtime(&["kill", "--all", &case.id, "KILL"]).ok();
+    case.runtime(&["kill", "--all", &case.id, "TERM"]).ok();
     case.exec(&[], &["true"])
         .failed(255, &["cannot exec in a stopped container"]);
 }
@@ -216,10 +249,8 @@ fn an_id_is_taken_once() {
 #[test]
 fn list_shows_all_containers_in_three_forms() {
     let Some(case) = case() else { return };
-    assert_eq!(
-        case.runtime(&["list", "-f", "json"]).ok().stdout.trim(),
-        "null"
-    );
+    let none = case.runtime(&["list", "-f", "json"]).ok().stdout;
+    assert_eq!(none, "null\n");
     assert_eq!(case.runtime(&["list", "-q"]).ok().stdout, "");
     let first = case.start();
     let second = format!("{}-2", case.id);
@@ -256,6 +287,7 @@ fn listed_as_ids(case: &Case, second: &str) {
 
 fn listed_as_json(case: &Case, first: i32, second: &str, second_init: i32) {
     let json = case.runtime(&["list", "--format", "json"]).ok().stdout;
+    assert_eq!(json.find('\n'), Some(json.len() - 1), "one whole line");
     let json: Value = serde_json::from_str(&json).expect("JSON");
     let mut rows: Vec<(String, String, i64)> = json
         .as_array()

@@ -67,6 +67,11 @@ fn what_cannot_be_paused_or_resumed_says_so() {
     let init = case.start();
     case.runtime(&["resume", &case.id])
         .failed(1, &["container not paused"]);
+    case.runtime(&["pause", &case.id]).ok();
+    case.runtime(&["pause", &case.id])
+        .failed(1, &["container not running", "paused"]);
+    assert_eq!(case.status(), "paused");
+    case.runtime(&["resume", &case.id]).ok();
     case.kill(init);
     case.runtime(&["pause", &case.id])
         .failed(1, &["container not running"]);

@@ -78,6 +78,9 @@ fn flags_that_engines_pass_without_need_are_accepted() {
             .ok();
     }
     case.runtime(&["run", "-no-subreaper", &case.id]).ok();
+    // By shims of containerd before 1.7.
+    case.runtime(&["--criu", "/usr/sbin/criu", "run", &case.id])
+        .ok();
     case.runtime(&["--debug", "run", &case.id]).ok();
     case.assert_clean();
 }

@@ -24,6 +24,12 @@ pub(crate) const GLOBALS: &[Flag] = &[
         "BOOL",
         "true, false or auto; taken for compatibility, the runtime finds out by itself",
     ),
+    value(
+        "criu",
+        "",
+        "FILE",
+        "taken for compatibility; nothing here uses CRIU yet",
+    ),
     switch("systemd-cgroup", "", "the same as --cgroup-manager systemd"),
     value(
         "cgroup-manager",

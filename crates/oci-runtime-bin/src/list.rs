@@ -36,12 +36,12 @@ pub(crate) fn list(call: &Call) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// One line; `null` and not an empty list for none, as runc has it. No newline ends it.
+/// One line; `null` and not an empty list for none, as runc has it.
 fn json(containers: &[Container]) -> Result<String, Failure> {
     Ok(if containers.is_empty() {
-        "null".to_owned()
+        "null\n".to_owned()
     } else {
-        serde_json::to_string(containers)?
+        serde_json::to_string(containers)? + "\n"
     })
 }
 
@@ -90,7 +90,7 @@ mod tests {
             table(&[]),
             "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"
         );
-        assert_eq!(json(&[]).unwrap(), "null");
+        assert_eq!(json(&[]).unwrap(), "null\n");
     }
 
     #[test]

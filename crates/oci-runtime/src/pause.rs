@@ -8,12 +8,12 @@ use crate::state::{State, StateRoot, Status};
 /// Freezes every process of a container.
 ///
 /// # Errors
-/// The container does not run, or cannot be frozen; then it is thawed again.
+/// The container does not run, which is also said of one that is paused already, or cannot be frozen; then it is thawed again.
 pub fn pause(root: &StateRoot, id: &str) -> Result<()> {
     let (directory, state) = root.locked(id)?;
     match state.status(&directory)? {
-        Status::Created | Status::Running | Status::Paused => {}
-        status @ (Status::Stopped | Status::Creating) => {
+        Status::Created | Status::Running => {}
+        status @ (Status::Paused | Status::Stopped | Status::Creating) => {
             return Err(Cause::NotRunning {
                 id: id.to_owned(),
                 status: status.as_str(),

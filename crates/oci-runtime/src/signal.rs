@@ -51,11 +51,11 @@ fn let_die(state: &State) -> Result<(), oci_runtime_cgroups::Error> {
     }
 }
 
-/// Sends SIGKILL to every process in the container's cgroup. A container that has none left is no error.
+/// Sends `signal` to every process in the container's cgroup. A container that has none left is no error.
 ///
 /// # Errors
 /// There is no such container, its cgroup is not made yet, or it cannot be used.
-pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
+pub fn kill_all(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
     let directory = root.open(id)?;
     let state: State = directory
         .load()?
@@ -67,7 +67,40 @@ pub fn kill_all(root: &StateRoot, id: &str) -> Result<()> {
         }
         .into());
     }
-    Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?)
+    match signal {
+        libc::SIGKILL => Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?),
+        _ => signal_all(&state, signal),
+    }
+}
+
+/// All stand still meanwhile, so that none is made that gets no signal. Where they cannot be frozen, it is for those that are there.
+fn signal_all(state: &State, signal: i32) -> Result<()> {
+    let paths = &state.cgroup_paths;
+    let paused = oci_runtime_cgroups::is_frozen(paths).unwrap_or(false);
+    let frozen = !paused && oci_runtime_cgroups::freeze(paths).is_ok();
+    let pids = oci_runtime_cgroups::processes(paths);
+    let sent = pids
+        .map_err(Error::from)
+        .and_then(|pids| send_all(&pids, signal));
+    if frozen {
+        oci_runtime_cgroups::thaw(paths)?;
+    }
+    sent
+}
+
+fn send_all(pids: &[i32], signal: i32) -> Result<()> {
+    for pid in pids {
+        let sent =
+            sys::pidfd_open(*pid).and_then(|pidfd| sys::pidfd_send_signal(pidfd.as_fd(), signal));
+        match sent {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => {
+                let arguments = format!("{pid}, {signal}");
+                return Err(Error::call("pidfd_send_signal", arguments, errno));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A handle on the first process; `None` when it has ended, or is not known yet. The start time is compared while the handle is held, so
