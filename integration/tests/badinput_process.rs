@@ -143,12 +143,6 @@ fn a_value_out_of_range_is_refused() {
             "not a valid id",
         ),
         ("/process/args", json!([]), "", "is required"),
-        (
-            "/process/args",
-            json!([""]),
-            "/process/args/0",
-            "is required",
-        ),
         ("/process/args", json!(["a\u{0}"]), "/process/args/0", "NUL"),
         ("/process/env/0", json!("NO"), "", "has no '='"),
         ("/process/env/0", json!("=x"), "", "has no name"),
@@ -366,6 +360,14 @@ fn what_the_kernel_refuses_is_its_error() {
             "/process/args/0",
             json!("/no/such"),
             &["exec: \"/no/such\"", "no such file or directory"],
+        ),
+        (
+            "/process/args/0",
+            json!(""),
+            &[
+                "exec: \"\"",
+                "executable file not found in $PATH (the name of the program is empty)",
+            ],
         ),
         (
             "/process/rlimits",

@@ -245,6 +245,16 @@ const BEYOND: &[Row] = &[
 /// The life of a container, and several that work together.
 const LIFE: &[Row] = &[
     row(
+        "an empty command is 127",
+        "$D run --rm $I '' 2>/dev/null",
+        "status 127",
+    ),
+    row(
+        "a directory on a file",
+        "for i in 1 2; do $D run --rm -v $PWD:/etc/passwd $I true; done 2>&1 | grep -o 'Are you trying.*'",
+        "Are you trying to mount a directory onto a file",
+    ),
+    row(
         "exec",
         "$D run -d --name one $I sleep 1000; $D exec one echo hi; $D exec -e A=1 -w /tmp -u 1000 one sh -c 'id -u; pwd; echo $A'; $D exec -t one tty; echo in | $D exec -i one cat; $D exec one nonexist; echo $?; $D exec one sh -c 'exit 9'; echo $?; $D rm -f one",
         "hi\n1000\n/tmp\n1\n/dev/pts/",

@@ -40,6 +40,15 @@ fn rows() -> Vec<(Value, &'static [&'static str])> {
             at(json!("/mnt/file/below")),
             &["/mounts/6", "not a directory"],
         ),
+        (
+            json!({"destination": "/mnt/file", "source": "/etc", "type": "bind"}),
+            &["/mounts/6", "not a directory"],
+        ),
+        (
+            json!({"destination": "/mnt", "source": "/etc/passwd", "type": "bind"}),
+            &["/mounts/6", "not a directory"],
+        ),
+        (at(json!("/mnt/file")), &["/mounts/6", "not a directory"]),
         (at(json!("n".repeat(300))), &["/mounts/6", "name too long"]),
         (
             at(json!("/n".repeat(4000))),

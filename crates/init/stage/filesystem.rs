@@ -59,7 +59,7 @@ pub fn mount(init: &mut Init, target: &'static CStr, new: New, extras: Extras) -
         .propagation
         .iter()
         .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
-    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    root::mount_on(tree, point)?;
     sys::close(tree);
     sys::close(point);
     Ok(())

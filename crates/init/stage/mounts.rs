@@ -56,7 +56,7 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, links: Links, changes: C
         .propagation
         .iter()
         .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
-    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    root::mount_on(tree, point)?;
     sys::close(tree);
     sys::close(point);
     Ok(())

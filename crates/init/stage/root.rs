@@ -144,6 +144,18 @@ pub fn mount_point_itself(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> 
     not_by_link_in_proc(init, path, found)
 }
 
+/// Attaches `tree` at `point`. Where only one of them is a directory, that is the reason: move_mount(2) has no errno of its own
+/// for it, but mount(2) has, whose words engines look for.
+pub fn mount_on(tree: Fd, point: Fd) -> Done {
+    let directory = |fd| stat::kind(fd).map(|kind| kind == sys::S_IFDIR);
+    match sys::move_mount(tree, point) {
+        Err(sys::EINVAL) if directory(tree)? != directory(point)? => {
+            fail(Part::MoveMount, sys::ENOTDIR, 0)
+        }
+        answer => answer.at(Part::MoveMount).map(drop),
+    }
+}
+
 /// Files of procfs are covered only by who names them: a link of the image's must not lead a mount there (CVE-2019-16884). What
 /// is looked up without links is what is used: somebody else on the same root filesystem may have put a link there, and a
 /// directory since.

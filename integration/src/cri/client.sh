@@ -184,6 +184,53 @@ escapes() {
     sed -e 's/\\\\/\\134/g' -e 's/\\\([0-3][0-7][0-7]\)/\\0\1/g' -e "s/[\\]\(['\"]\)/\1/g"
 }
 
+# A frame of a channel and a text.
+frame_of() {
+    printf "\\x82\\x$(printf %02x $((${#2} + 129)))\\0\\0\\0\\0\\x0$1%s" "$2"
+}
+
+# stream METHOD MESSAGE INPUT ...: Exec or Attach: what comes on the streams, each by itself, and at last the status. The
+# first character of an input is its channel: 0 takes a line of standard input, 4 the size of the terminal.
+#
+# The streams are in the frames of a WebSocket, the first byte of each of which is the channel; those of a client are
+# masked, here by zeroes.
+stream() {
+    local method=$1 url port input work="$CRI_PLACE/calls/$$"
+    url=$(call "$method" "$2" | field url) || return
+    url=${url#http://}
+    shift 2
+    mkfifo "$work.in"
+    exec 3<> "$work.in"
+    # Containerd has a network namespace of its own.
+    port=${url%%/*}
+    nsenter --net="/proc/$(cat "$CRI_PLACE/pid")/ns/net" busybox timeout 20 busybox nc "${port%:*}" "${port#*:}" \
+        < "$work.in" > "$work.out" &
+    printf 'GET /%s HTTP/1.1\r\nHost: %s\r\nOrigin: http://%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' "${url#*/}" "${url%%/*}" "${url%%/*}" >&3
+    printf 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n' >&3
+    for input; do
+        sleep 0.3
+        case $input in
+            0*) frame_of 0 "${input#0}
+" ;;
+            *) frame_of "${input%"${input#?}"}" "${input#?}" ;;
+        esac >&3
+    done
+    wait $!
+    exec 3>&-
+    rm "$work.in"
+    od -An -v -tu1 "$work.out" | awk '
+        { for (i = 1; i <= NF; i++) bytes[n++] = $i }
+        END {
+            while (p < n && !(bytes[p] == 13 && bytes[p + 2] == 13)) p++
+            for (p += 4; bytes[p] == 130; p += head + size) {
+                head = 2; size = bytes[p + 1]
+                if (size == 126) { head = 4; size = bytes[p + 2] * 256 + bytes[p + 3] }
+                for (k = 1; k < size; k++) streams[bytes[p + head]] = streams[bytes[p + head]] sprintf("%c", bytes[p + head + k])
+            }
+            printf "%s%s%s\n", streams[1], streams[2], streams[3]
+        }'
+}
+
 # stop ID SECONDS
 stop() {
     call StopContainer "container_id: '$1' timeout: $2"

@@ -30,10 +30,9 @@ pub(super) fn check(problems: &mut Problems, process: &Process<'_>, host: &Host)
 }
 
 fn args(problems: &mut Problems, args: &[Str<'_>]) {
-    match args.first() {
-        None => problems.error(at!["args"], Fault::Missing),
-        Some(program) if program.is_empty() => problems.error(at!["args", 0], Fault::Missing),
-        Some(_) => {}
+    // An empty name is one that is not found.
+    if args.is_empty() {
+        problems.error(at!["args"], Fault::Missing);
     }
     for (index, arg) in args.iter().enumerate() {
         problems.no_nul(at!["args", index], arg);

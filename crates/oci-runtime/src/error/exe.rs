@@ -39,6 +39,7 @@ pub(crate) fn not_found(
         _ => return None,
     };
     let unknown = match (part, errno) {
+        (Part::NotInPath, _) if name.is_empty() => "the name of the program is empty",
         // The errno of execve(2) as well: some engines look for these words.
         (Part::IsDirectory, _) => "a directory cannot be executed: permission denied",
         (Part::Faccessat, Errno::EACCES) => {
