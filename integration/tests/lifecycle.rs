@@ -6,7 +6,7 @@ use std::time::Duration;
 use oci_runtime_integration::bundle::{self, args, script};
 use oci_runtime_integration::case::{Case, case, case_with, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{eventually, only_ocirun, read};
+use oci_runtime_integration::runtime::{eventually, is_ocirun, only_ocirun, read};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -175,6 +175,33 @@ fn kill_reaches_a_container_that_was_never_started() {
     assert_eq!(case.status(), "stopped");
     case.runtime(&["delete", &case.id]).ok();
     case.assert_clean();
+}
+
+#[test]
+fn a_container_that_was_never_started_ends_by_what_ends_programs() {
+    for (signal, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let Some(case) = case() else { return };
+        let init = case.create();
+        case.runtime(&["kill", &case.id, "USR1"]).ok();
+        assert_eq!(case.status(), "created");
+        case.runtime(&["kill", &case.id, signal]).ok();
+        let status = case.reap(init).expect("it is our child");
+        if is_ocirun() {
+            assert_eq!(status.exit_status(), Some(128 + number), "{signal}");
+        }
+        assert_eq!(case.status(), "stopped");
+        case.runtime(&["start", &case.id])
+            .failed(1, &["cannot start a container that has stopped"]);
+        case.runtime(&["delete", &case.id]).ok();
+        case.assert_clean();
+    }
+    // What has been started decides for itself.
+    let Some(case) = case() else { return };
+    let payload = case.start();
+    assert_eq!(host::status(payload, "SigCgt"), "0000000000000000");
+    case.runtime(&["kill", &case.id, "TERM"]).ok();
+    assert_eq!(case.status(), "running");
+    case.kill(payload);
 }
 
 #[test]

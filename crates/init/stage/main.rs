@@ -181,7 +181,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::TimeNamespace { offsets } => caller::time_namespace(offsets),
         Op::Spawn { namespaces, cgroup } => caller::spawn(init, namespaces, cgroup),
 
-        Op::Hello {} => init.report(Kind::Hello, step.number, NOTHING),
+        Op::Hello {} => socket::hello(init, step.number),
         Op::JoinCgroup { slot } => caller::join_cgroup(init, slot),
         Op::Yield {} => socket::yield_to_parent(init, step.number),
         Op::BecomeRoot {} => credentials::become_root(),

@@ -1,5 +1,6 @@
 //! The two places where `init` listens: the socket to the parent that made it, and the FIFO of `start`.
 
+use crate::child;
 use crate::message;
 use crate::op::Slot;
 use crate::payload;
@@ -71,6 +72,14 @@ pub fn yield_to_parent(init: &mut Init, step: u16) -> Done {
         // The parent is gone or has given up: a container that was never completed must not stay.
         _ => sys::exit(1),
     }
+}
+
+/// Tells the parent that there is a process, whose pid the kernel adds; from here on signals are for it.
+pub fn hello(init: &mut Init, step: u16) -> Done {
+    if child::getpid() == 1 {
+        child::die_of_signals();
+    }
+    init.report(Kind::Hello, step, NOTHING)
 }
 
 /// Waits until start opens the gate. We hold the FIFO's other end too, so that it never reads as closed. What was needed
