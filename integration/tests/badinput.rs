@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 
 use oci_runtime_integration::bundle::push;
 use oci_runtime_integration::case::{Case, case, case_with, text};
+use oci_runtime_integration::host;
 use oci_runtime_integration::runtime::only_ocirun;
 use serde_json::{Value, json};
 
@@ -295,6 +296,67 @@ fn usage_errors_say_so() {
         assert!(!failed.stderr.is_empty(), "{args:?} is silent");
     }
     case.assert_clean();
+}
+
+/// Words that come first, a flag, and a value that it cannot have.
+const BAD_FLAGS: &[(&str, &str, &str)] = &[
+    ("update", "--memory", "much"),
+    ("update", "--memory-swap", "-7"),
+    ("update", "--memory-reservation", "1kk"),
+    ("update", "--cpu-period", "-7"),
+    ("update", "--cpu-quota", "half"),
+    ("update", "--cpu-burst", "x"),
+    ("update", "--cpu-share", "99999999999999999999"),
+    ("update", "--cpu-rt-period", "x"),
+    ("update", "--cpu-rt-runtime", "x"),
+    ("update", "--cpu-idle", "x"),
+    ("update", "--cpuset-cpus", "all"),
+    ("update", "--cpuset-mems", "all"),
+    ("update", "--pids-limit", "x"),
+    ("update", "--blkio-weight", "heavy"),
+    ("exec", "--user", "root"),
+    ("exec", "--additional-gids", "wheel"),
+    ("exec", "--cwd", "tmp"),
+    ("exec", "--env", "novalue"),
+    ("exec", "--cap", "kill"),
+    ("exec", "--preserve-fds", "x"),
+    ("exec", "--tty", "maybe"),
+    ("ps", "--format", "yaml"),
+    ("list", "--format", "yaml"),
+    ("events", "--interval", "often"),
+    ("delete", "--force", "maybe"),
+    ("kill", "--all", "maybe"),
+    ("--rootless=perhaps list", "", "perhaps"),
+    ("--log-format=xml list", "", "xml"),
+    ("--cgroup-manager=none list", "", "none"),
+];
+
+#[test]
+fn a_bad_value_is_told_with_its_flag() {
+    let Some(case) = case() else { return };
+    let init = case.start();
+    for (words, flag, value) in BAD_FLAGS {
+        let spelled = format!("{flag}={value}");
+        let mut args: Vec<&str> = words.split(' ').collect();
+        args.extend((!flag.is_empty()).then_some(&*spelled));
+        match *words {
+            "exec" => args.extend([&*case.id, "true"]),
+            "update" | "ps" | "events" | "delete" | "kill" => args.push(&case.id),
+            _ => {}
+        }
+        let failed = case.runtime(&args);
+        let may = failed.code == 1 || *words == "exec" && failed.code == 255;
+        assert!(may, "{args:?}: {failed:?}");
+        assert!(failed.stderr.contains(value), "{args:?}: {}", failed.stderr);
+        if only_ocirun("others do not always name the flag") {
+            let flag = match flag.is_empty() {
+                true => words.split('=').next().unwrap_or_default(),
+                false => flag,
+            };
+            assert!(failed.stderr.contains(flag), "{args:?}: {}", failed.stderr);
+        }
+    }
+    assert!(host::alive(init));
 }
 
 /// A property's pointer and an edit that asks for it.

@@ -162,18 +162,19 @@ fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
         .collect();
     Ok(Changes {
         args: args?,
-        env: arguments.strings("env")?,
-        cwd: arguments
-            .strings("cwd")?
-            .pop()
-            .filter(|text| !text.is_empty()),
+        env: good(arguments, "env", "it has no '='", |text| text.contains('='))?,
+        cwd: good(arguments, "cwd", "it is not an absolute path", |text| {
+            text.is_empty() || text.starts_with('/')
+        })?
+        .pop()
+        .filter(|text| !text.is_empty()),
         user: user.map(|text| user::parse(&text)).transpose()?,
         additional_gids: arguments
             .strings("additional-gids")?
             .into_iter()
             .map(gid)
             .collect::<Result<_, _>>()?,
-        capabilities: arguments.strings("cap")?,
+        capabilities: good(arguments, "cap", CAPABILITY, is_capability)?,
         selinux_label: arguments.strings("process-label")?.pop(),
         apparmor_profile: arguments.strings("apparmor")?.pop(),
         no_new_privileges: arguments
@@ -181,6 +182,32 @@ fn changes(arguments: &Arguments) -> Result<Changes, Failure> {
             .then(|| arguments.switch("no-new-privs")),
         terminal: arguments.switch("tty"),
     })
+}
+
+const CAPABILITY: &str = "it is not a name of a capability, which look like CAP_KILL";
+
+fn is_capability(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    name.strip_prefix("CAP_")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(letter))
+}
+
+/// The values of a flag, none of which is other than `is_good`.
+fn good(
+    arguments: &Arguments,
+    flag: &'static str,
+    reason: &'static str,
+    is_good: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, Failure> {
+    let values = arguments.strings(flag)?;
+    match values.iter().find(|value| !is_good(value)) {
+        Some(value) => Err(Failure::Flag {
+            flag,
+            value: value.clone(),
+            reason,
+        }),
+        None => Ok(values),
+    }
 }
 
 impl Wanted {

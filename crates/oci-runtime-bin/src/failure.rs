@@ -63,8 +63,12 @@ pub(crate) enum Failure {
     ConsoleLost,
     /// A description of the process in a file, and another one on the command line.
     TwoProcesses { also: &'static str },
-    /// `--user`.
-    User { text: String, reason: &'static str },
+    /// A flag of `exec` whose value can be none.
+    Flag {
+        flag: &'static str,
+        value: String,
+        reason: &'static str,
+    },
     /// A number of the caller's file descriptors that is not open.
     PreservedFd { fd: i32, count: u32 },
     /// `--root /`.
@@ -216,7 +220,11 @@ impl fmt::Display for Failure {
                     "--process takes the whole process from the file, so {also} cannot be given"
                 )
             }
-            Failure::User { text, reason } => write!(f, "invalid user {text:?}: {reason}"),
+            Failure::Flag {
+                flag,
+                value,
+                reason,
+            } => write!(f, "invalid value {value:?} for flag --{flag}: {reason}"),
             Failure::PreservedFd { fd, count } => {
                 write!(
                     f,
@@ -231,7 +239,10 @@ impl fmt::Display for Failure {
                 f.write_str("ps gives no column PID to tell the container's processes by")
             }
             Failure::Pattern { pattern, reason } => {
-                write!(f, "invalid regular expression {pattern:?}: {reason}")
+                write!(
+                    f,
+                    "invalid regular expression {pattern:?} with --regex: {reason}"
+                )
             }
             Failure::UnknownSignal(name) => write!(f, "unknown signal {name:?}"),
         }

@@ -114,7 +114,7 @@ mod tests {
              a-name-of-eighteen   7           running     /b          2026-01-02T03:04:05.000000006Z   root\n"
         );
         assert_eq!(
-            json(&[container]).unwrap(),
+            json(&[container]).unwrap().trim_end_matches('\n'),
             r#"[{"ociVersion":"1.3.0","id":"a-name-of-eighteen","pid":7,"status":"running","bundle":"/b","rootfs":"/b/rootfs","created":"2026-01-02T03:04:05.000000006Z","owner":"root"}]"#
         );
     }

@@ -126,6 +126,10 @@ fn size(place: &mut Option<i64>, text: &str) -> Result<(), &'static str> {
 }
 
 fn list(place: &mut Option<String>, text: &str) -> Result<(), &'static str> {
+    let numbers = |byte: u8| byte.is_ascii_digit() || b",- \n".contains(&byte);
+    if !text.bytes().all(numbers) {
+        return Err("it is no list of numbers, such as 0-3,7");
+    }
     *place = Some(text.to_owned());
     Ok(())
 }

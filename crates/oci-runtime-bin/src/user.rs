@@ -5,8 +5,9 @@ use crate::failure::Failure;
 
 /// A user id, and a group id where there is one: `uid[:gid]`.
 pub(crate) fn parse(text: &str) -> Result<(u32, Option<u32>), Failure> {
-    let fail = |reason| Failure::User {
-        text: text.to_owned(),
+    let fail = |reason| Failure::Flag {
+        flag: "user",
+        value: text.to_owned(),
         reason,
     };
     match text.split_once(':') {

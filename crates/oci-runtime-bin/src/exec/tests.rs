@@ -68,9 +68,27 @@ fn flags_change_it() {
 fn a_user_that_is_not_exact_is_an_error() {
     for user in ["root", "1:", "-1", "4294967296", "1 "] {
         let failure = changed(&["--user", user, "id", "sh"]).unwrap_err();
-        assert!(matches!(failure, Failure::User { .. }), "{user:?}");
+        assert!(matches!(failure, Failure::Flag { .. }), "{user:?}");
     }
     assert!(changed(&["-g", "-1", "id", "sh"]).is_err());
+}
+
+#[test]
+fn a_bad_value_is_told_with_its_flag() {
+    for (flag, value) in [
+        ("--cwd", "tmp"),
+        ("--env", "novalue"),
+        ("--cap", "chown"),
+        ("--cap", "CAP_"),
+        ("--user", "root"),
+    ] {
+        let failure = changed(&[flag, value, "id", "sh"]).unwrap_err();
+        let said = failure.to_string();
+        let begin = format!("invalid value {value:?} for flag {flag}: ");
+        assert!(said.starts_with(&begin), "{said}");
+    }
+    // What the kernel may not know yet is a name all the same.
+    assert!(changed(&["--cap", "CAP_OF_TOMORROW", "-e", "A=", "id", "sh"]).is_ok());
 }
 
 #[test]
