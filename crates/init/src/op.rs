@@ -75,6 +75,8 @@ ops! {
         recursive: bool,
         /// Whether a symbolic link at the end of the path is what is meant, not what it leads to.
         nofollow: bool,
+        /// What becomes of the propagation of the whole clone at once; 0 leaves it with its peers.
+        propagation: Propagation,
         /// Where the detached tree's fd goes.
         slot: Slot,
     }
@@ -218,6 +220,10 @@ ops! {
         copy_symlink: bool,
         /// Whether a symbolic link at the mount point itself is covered, not what it leads to.
         nofollow: bool,
+        /// Whether the step before is a `MountBind` in the same directory.
+        beside_previous: bool,
+        /// Whether the next step is a `MountBind` in the same directory.
+        beside_next: bool,
         /// Attributes to set on the mount.
         set: MountAttr,
         /// Attributes to clear on the mount.

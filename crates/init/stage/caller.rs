@@ -1,8 +1,9 @@
 //! The outer lane: what must happen in the caller's namespaces and with the caller's privileges.
 
-use crate::op::{NO_SLOT, Namespaces, Slot};
+use crate::op::{NO_SLOT, Namespaces, Propagation, Slot};
 use crate::payload::RLIMIT_NOFILE;
 use crate::report::Part;
+use crate::root;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
 use core::ffi::CStr;
@@ -65,12 +66,13 @@ pub fn raise_limit(resource: u32, hard: u64) -> Done {
         .map(drop)
 }
 
-/// Clones the tree at `path` into `slot`.
+/// Clones the tree at `path` into `slot`. Linux 6.15 changes its propagation in the same call.
 pub fn open_tree(
     init: &mut Init,
     path: &CStr,
     recursive: bool,
     nofollow: bool,
+    propagation: Propagation,
     slot: Slot,
 ) -> Done {
     let recursive = if recursive { sys::AT_RECURSIVE } else { 0 };
@@ -80,7 +82,15 @@ pub fn open_tree(
         0
     };
     let flags = sys::OPEN_TREE_CLONE | recursive | nofollow;
+    if propagation.0 != 0
+        && let Ok(fd) = sys::open_tree_attr(path, flags, propagation.0)
+    {
+        return put(init, slot, fd);
+    }
     let fd = sys::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
+    if propagation.0 != 0 {
+        root::change_propagation(fd, propagation.0)?;
+    }
     put(init, slot, fd)
 }
 

@@ -84,6 +84,7 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         slots: [0; MAX_SLOTS],
         root: 0,
         empty: 0,
+        directory: 0,
         null_attached: false,
         preserved_placed: false,
         gated: false,
@@ -169,7 +170,9 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
     match step.op {
         Op::OomScoreAdj { value } => caller::oom_score_adj(value),
         Op::Rlimit { resource, soft, hard } => caller::rlimit(init, resource, soft, hard),
-        Op::OpenTree { path, recursive, nofollow, slot } => caller::open_tree(init, path, recursive, nofollow, slot),
+        Op::OpenTree { path, recursive, nofollow, propagation, slot } => {
+            caller::open_tree(init, path, recursive, nofollow, propagation, slot)
+        }
         Op::IdMapNamespace { uid_map, gid_map, slot } => id_map::namespace(init, uid_map, gid_map, slot),
         Op::IdMapTree { slot, namespace, recursive } => id_map::tree(init, slot, namespace, recursive),
         Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),
@@ -196,10 +199,22 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
             let new = filesystem::New { fstype, source, options, attributes };
             filesystem::mount(init, target, new, filesystem::Extras { id_map, copy_up, propagation })
         }
-        Op::MountBind { target, slot, copy_symlink, nofollow, set, clear, set_recursive, clear_recursive, propagation } => {
+        Op::MountBind {
+            target,
+            slot,
+            copy_symlink,
+            nofollow,
+            beside_previous,
+            beside_next,
+            set,
+            clear,
+            set_recursive,
+            clear_recursive,
+            propagation,
+        } => {
             let changes = mounts::Changes { set, clear, set_recursive, clear_recursive, propagation };
-            let links = mounts::Links { copy: copy_symlink, nofollow };
-            mounts::bind(init, target, slot, links, changes)
+            let point = mounts::Point { copy: copy_symlink, nofollow, beside_previous, beside_next };
+            mounts::bind(init, target, slot, point, changes)
         }
         Op::Remount { target, options, set, clear, propagation } => {
             mounts::remount(init, target, options, [set, clear], propagation)

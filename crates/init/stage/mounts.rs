@@ -29,37 +29,76 @@ pub struct Changes {
     pub propagation: List<'static, Propagation>,
 }
 
-/// What a bind mount makes of symbolic links.
+/// How a bind mount comes to its place.
 #[derive(Clone, Copy)]
-pub struct Links {
-    /// Where the tree is one: makes such a link, and mounts nothing.
+pub struct Point {
+    /// Where the tree is a symbolic link: makes such a link, and mounts nothing.
     pub copy: bool,
     /// Where the mount point is one: covers it.
     pub nofollow: bool,
+    /// The step before has its mount point in the same directory.
+    pub beside_previous: bool,
+    /// The next step has.
+    pub beside_next: bool,
 }
 
 /// Attaches the tree of `slot` at `target`.
-pub fn bind(init: &mut Init, target: &CStr, slot: Slot, links: Links, changes: Changes) -> Done {
+pub fn bind(init: &mut Init, target: &CStr, slot: Slot, point: Point, changes: Changes) -> Done {
     let tree = init.fd(slot)?;
-    if links.copy && stat::kind(tree)? == sys::S_IFLNK {
+    if point.copy && stat::kind(tree)? == sys::S_IFLNK {
         return copy_link(init, tree, target);
     }
-    let make = Make::Like(tree);
-    let point = if links.nofollow {
-        root::mount_point_itself(init, target, make)?
-    } else {
-        root::mount_point(init, target, make, 0)?.0
-    };
     apply(tree, changes.set_recursive, changes.clear_recursive, true)?;
     apply(tree, changes.set, changes.clear, false)?;
     changes
         .propagation
         .iter()
         .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
-    root::mount_on(tree, point)?;
+    if !attach_beside(init, tree, target, point)? {
+        let make = Make::Like(tree);
+        let place = if point.nofollow {
+            root::mount_point_itself(init, target, make)?
+        } else {
+            root::mount_point(init, target, make, 0)?.0
+        };
+        root::mount_on(tree, place)?;
+        sys::close(place);
+    }
     sys::close(tree);
-    sys::close(point);
     Ok(())
+}
+
+/// Attaches a directory by its name in the directory of its neighbours, which is looked up once for all of them. The kernel
+/// follows no link there, nor does it attach a directory on anything else. What does not succeed is done the long way.
+fn attach_beside(init: &mut Init, tree: Fd, target: &CStr, point: Point) -> Done<bool> {
+    if !(point.beside_previous || point.beside_next) || stat::kind(tree)? != sys::S_IFDIR {
+        return Ok(false);
+    }
+    let bytes = target.to_bytes();
+    let name = bytes
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or(0, |at| at + 1);
+    if init.directory == 0 || !point.beside_previous {
+        leave_directory(init);
+        let path = Name::from(&bytes[..name])?;
+        let found = root::resolve(init, path.as_cstr(), sys::O_PATH, sys::RESOLVE_NO_SYMLINKS)?;
+        init.directory = found.unwrap_or(0);
+    }
+    let attached =
+        init.directory != 0 && sys::move_mount_to(tree, init.directory, &target[name..]).is_ok();
+    if !attached || !point.beside_next {
+        // A link may lead to the directory itself: it is covered then, and has to be looked up again.
+        leave_directory(init);
+    }
+    Ok(attached)
+}
+
+fn leave_directory(init: &mut Init) {
+    if init.directory != 0 {
+        sys::close(init.directory);
+        init.directory = 0;
+    }
 }
 
 /// Makes the link that `tree` is at `target`; one that is there must lead to the same. Where it leads is the container's to
@@ -172,14 +211,11 @@ fn mask_file(init: &mut Init, point: Fd, slot: Slot) -> Done {
     }
     const NOSUID_NOEXEC_READONLY: u64 = 0xb;
     apply(null, MountAttr(NOSUID_NOEXEC_READONLY), MountAttr(0), false)?;
-    root::change_propagation(null, MS_PRIVATE)?;
     sys::move_mount(null, point).at(Part::MoveMount)?;
     sys::close(point);
     init.null_attached = true;
     Ok(())
 }
-
-const MS_PRIVATE: u64 = 0x4_0000;
 
 /// Only a missing path needs no protection; every other failure to reach it is one.
 fn open_if_there(init: &mut Init, path: &CStr) -> Done<Option<Fd>> {

@@ -44,8 +44,7 @@ pub fn pivot(init: &mut Init) -> Done {
 
 /// Changes propagation; `MS_REC` goes to the mounts below too.
 pub fn change_propagation(tree: Fd, flags: u64) -> Done {
-    const MS_REC: u64 = 0x4000;
-    sys::mount_setattr(tree, flags & MS_REC != 0, 0, 0, flags & !MS_REC)
+    sys::mount_setattr(tree, flags & sys::MS_REC != 0, 0, 0, flags & !sys::MS_REC)
         .at(Part::MountSetattr)
         .map(drop)
 }

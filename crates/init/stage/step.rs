@@ -44,6 +44,8 @@ pub struct Init {
     pub slots: [Fd; MAX_SLOTS],
     /// The container's root; 0 until a step has needed it.
     pub root: Fd,
+    /// The directory of the last mount point, if another one there was to follow; 0 without.
+    pub directory: Fd,
     /// An attached empty read-only directory to cover others with; 0 until one was needed.
     pub empty: Fd,
     /// Whether the caller's /dev/null has been attached, and so can be cloned.

@@ -184,15 +184,38 @@ pub fn open_tree(directory: Fd, path: &CStr, flags: u32) -> Result<Fd, Errno> {
     call!(428, directory, path.as_ptr(), flags | O_CLOEXEC as u32).map(|fd| fd as Fd)
 }
 
+/// [`open_tree`], with a change of propagation for all that is cloned (Linux 6.15).
+pub fn open_tree_attr(path: &CStr, flags: u32, propagation: u64) -> Result<Fd, Errno> {
+    let attributes = [0, 0, propagation & !MS_REC, 0];
+    call!(
+        467,
+        AT_FDCWD,
+        path.as_ptr(),
+        flags | O_CLOEXEC as u32,
+        attributes.as_ptr(),
+        size_of_val(&attributes)
+    )
+    .map(|fd| fd as Fd)
+}
+
+/// For [`mount_propagation`]: the mounts below too.
+pub const MS_REC: u64 = 0x4000;
+
 /// Attaches the tree `from` on the directory or file `to`, both by fd; `AT_FDCWD` stands for `/`.
 pub fn move_mount(from: Fd, to: Fd) -> Answer {
+    move_mount_to(from, to, if to == AT_FDCWD { c"/" } else { c"" })
+}
+
+/// Attaches it on a name in the directory `to`. A symbolic link there is not followed.
+pub fn move_mount_to(from: Fd, to: Fd, name: &CStr) -> Answer {
     const F_EMPTY_PATH: u32 = 0x4;
     const T_EMPTY_PATH: u32 = 0x40;
-    let (path, flags) = match to {
-        AT_FDCWD => (c"/", F_EMPTY_PATH),
-        _ => (c"", F_EMPTY_PATH | T_EMPTY_PATH),
+    let flags = if name.is_empty() {
+        F_EMPTY_PATH | T_EMPTY_PATH
+    } else {
+        F_EMPTY_PATH
     };
-    call!(429, from, c"".as_ptr(), to, path.as_ptr(), flags)
+    call!(429, from, c"".as_ptr(), to, name.as_ptr(), flags)
 }
 
 pub fn mount_setattr(fd: Fd, recursive: bool, set: u64, clear: u64, propagation: u64) -> Answer {

@@ -8,9 +8,9 @@ use std::ffi::{CStr, CString};
 use std::path::Path;
 
 use oci_runtime_cgroups::{Hierarchy, Mode, Paths};
-use oci_runtime_init::op::{List, MountAttr, NO_SLOT, Op, Propagation, Slot};
+use oci_runtime_init::op::{List, MountAttr, NO_SLOT, Op, Slot};
 
-use super::host_side::open_tree;
+use super::host_side::{bind_one, open_one};
 use super::text::{below_root, c};
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
@@ -39,13 +39,13 @@ pub(super) fn sources(
     let origin = pointer(&["mounts".into(), mount.into()]);
     let open = |hierarchy: &Hierarchy| {
         match directory(hierarchy, paths) {
-            Some(directory) => open_tree(plan, &origin, directory, false),
+            Some(directory) => open_one(plan, &origin, directory),
             // Without a cgroup of its own it stays in the caller's.
             None => {
                 let own = hierarchy.own_dir();
                 let own =
                     own.map_err(|error| Error::lower(&origin, LowerProblem::Cgroup(error)))?;
-                open_tree(plan, &origin, &own, false)
+                open_one(plan, &origin, &own)
             }
         }
     };
@@ -177,22 +177,7 @@ fn one(
     bound: Option<Slot>,
 ) -> Result<()> {
     if let Some(slot) = bound {
-        let none = MountAttr(0);
-        let propagation = [Propagation(libc::MS_PRIVATE)];
-        plan.inner(
-            origin.to_owned(),
-            Op::MountBind {
-                target,
-                slot,
-                copy_symlink: false,
-                nofollow: false,
-                set: attributes,
-                clear: none,
-                set_recursive: none,
-                clear_recursive: none,
-                propagation: List::Items(&propagation),
-            },
-        );
+        bind_one(plan, origin, target, slot, attributes);
         return Ok(());
     }
     let options = parameters(origin, hierarchy)?;

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use oci_runtime_init::op::{List, Mode, MountAttr, NO_SLOT, Op, Propagation, Slot};
+use oci_runtime_init::op::{Mode, MountAttr, NO_SLOT, Op, Slot};
 
-use super::host_side::open_tree;
+use super::host_side::{bind_one, open_one};
 use super::namespaces::Namespaces;
 use super::text::{below_root, c};
 use crate::error::Result;
@@ -56,7 +56,7 @@ pub(super) fn null_source(plan: &mut Plan, linux: &Linux<'_>) -> Result<Slot> {
     if linux.masked_paths.is_empty() {
         return Ok(NO_SLOT);
     }
-    open_tree(plan, "/linux/maskedPaths", Path::new("/dev/null"), false)
+    open_one(plan, "/linux/maskedPaths", Path::new("/dev/null"))
 }
 
 /// Opens the nodes of the host that have to be bound.
@@ -68,7 +68,7 @@ pub(super) fn sources(
     if !namespaces.other_user() {
         return Ok(Sources(None));
     }
-    let open = |node: &Node| open_tree(plan, &node.origin, Path::new(&node.path), false);
+    let open = |node: &Node| open_one(plan, &node.origin, Path::new(&node.path));
     nodes(spec)
         .iter()
         .map(open)
@@ -122,21 +122,8 @@ pub(super) fn make(plan: &mut Plan, spec: &Spec<'_>, host: &Host, sources: Sourc
 }
 
 fn bind(plan: &mut Plan, node: &Node, path: &std::ffi::CStr, slot: Slot) {
-    let none = MountAttr(0);
-    plan.inner(
-        node.origin.clone(),
-        Op::MountBind {
-            target: path,
-            slot,
-            copy_symlink: false,
-            nofollow: false,
-            set: MountAttr(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC),
-            clear: none,
-            set_recursive: none,
-            clear_recursive: none,
-            propagation: List::Items(&[Propagation(libc::MS_PRIVATE)]),
-        },
-    );
+    let set = MountAttr(libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC);
+    bind_one(plan, &node.origin, path, slot, set);
 }
 
 /// All nodes: those of the configuration replace default ones of the same path. A /dev of the host's is left as it is.

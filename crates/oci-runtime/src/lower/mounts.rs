@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
 use oci_runtime_init::op::{List, MountAttr, Op, Propagation, Slot};
 
 use super::cgroup_mount;
-use super::host_side::clone_tree;
+use super::host_side::{Clone, open_tree};
 use super::id_map::{self, IdMaps};
 use super::namespaces::{self, Namespaces};
 use super::propagation::{MS_REC, bind_propagation};
@@ -63,7 +64,12 @@ pub(super) fn sources(
             .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
         let place = pointer(&["mounts".into(), index.into(), "source".into()]);
         let source = source_path(mount, bundle);
-        let slot = clone_tree(plan, &place, &source, recursive, nofollow)?;
+        let clone = Clone {
+            recursive,
+            nofollow,
+            propagation: changes(&options, spec).0,
+        };
+        let slot = open_tree(plan, &place, &source, clone)?;
         id_map::map_tree(plan, &origin, slot, namespace, &options);
         Ok(Prepared::Bind(slot))
     };
@@ -91,39 +97,88 @@ pub(super) fn mount(
     host: &Host,
     prepared: Vec<Prepared>,
 ) -> Result<()> {
+    let mut places = Vec::with_capacity(prepared.len());
     for (index, (mount, prepared)) in spec.mounts.iter().zip(&prepared).enumerate() {
         let origin = pointer(&["mounts".into(), index.into()]);
         let target = below_root(&origin, &mount.destination)?;
         let options = mount_options::parse(&mount.options);
+        let in_directory =
+            matches!(prepared, Prepared::Bind(_)) && !options.extras.intersects(LINKS);
+        places.push(Place {
+            origin,
+            target,
+            options,
+            in_directory,
+        });
+    }
+    for (index, (mount, prepared)) in spec.mounts.iter().zip(&prepared).enumerate() {
+        let beside = beside(&places, index);
+        let origin = mem::take(&mut places[index].origin);
+        let Place {
+            target, options, ..
+        } = &places[index];
         match prepared {
-            Prepared::Bind(slot) => attach_bind(plan, origin, &target, *slot, &options, spec),
+            Prepared::Bind(slot) => {
+                attach_bind(plan, origin, target, *slot, options, beside, spec);
+            }
             Prepared::Cgroup(prepared) => {
                 cgroup_mount::mount(
                     plan,
                     &origin,
                     &mount.destination,
-                    attributes(&options),
+                    attributes(options),
                     prepared,
                     host,
                     &spec.linux.mount_label,
                 )?;
             }
             Prepared::Remount => {
-                remount(plan, origin, &target, mount, &options)?;
+                remount(plan, origin, target, mount, options)?;
             }
             Prepared::New(id_map) => {
                 let new = New {
                     mount,
-                    options: &options,
+                    options,
                     id_map: *id_map,
                     held_open: is_parent(spec, index) && options.attr_set & READONLY != 0,
                     label: &spec.linux.mount_label,
                 };
-                new_instance(plan, origin, &target, &new)?;
+                new_instance(plan, origin, target, &new)?;
             }
         }
     }
     Ok(())
+}
+
+/// Where a mount goes, and how.
+struct Place<'a> {
+    origin: String,
+    target: CString,
+    options: MountOptions<'a>,
+    /// Whether it may be attached by its name in its directory: a bind mount for which a link there means what it usually does.
+    in_directory: bool,
+}
+
+/// For these, a link is looked at.
+const LINKS: Extras = Extras::COPY_SYMLINK.union(Extras::DEST_NOFOLLOW);
+
+/// Whether the mount before, and the one after, go to the same directory.
+fn beside(places: &[Place<'_>], index: usize) -> [bool; 2] {
+    let directory = |index: usize| {
+        let place = places.get(index).filter(|place| place.in_directory)?;
+        let path = place.target.to_bytes();
+        // The root itself has no name.
+        let name = path
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .map_or(0, |at| at + 1);
+        (!path.is_empty()).then(|| &path[..name])
+    };
+    let same = |other: Option<usize>| {
+        let (here, there) = (directory(index), other.and_then(directory));
+        here.is_some() && here == there
+    };
+    [same(index.checked_sub(1)), same(index.checked_add(1))]
 }
 
 pub(super) const READONLY: u64 = libc::MOUNT_ATTR_RDONLY;
@@ -134,18 +189,10 @@ fn attach_bind(
     target: &CStr,
     slot: Slot,
     options: &MountOptions<'_>,
+    beside: [bool; 2],
     spec: &Spec<'_>,
 ) {
-    let mut propagation = propagation(options);
-    // First the whole tree is cut off from the caller's, whatever a part of it is to become; not twice.
-    if let Some(first) = bind_propagation(&spec.linux)
-        && !propagation.first().is_some_and(|asked| {
-            *asked == first
-                || CUTS_OFF.contains(&Propagation(asked.0 & !MS_REC)) && asked.0 & MS_REC != 0
-        })
-    {
-        propagation.insert(0, first);
-    }
+    let (_, propagation) = changes(options, spec);
     plan.inner(
         origin,
         Op::MountBind {
@@ -153,6 +200,8 @@ fn attach_bind(
             slot,
             copy_symlink: options.extras.contains(Extras::COPY_SYMLINK),
             nofollow: options.extras.contains(Extras::DEST_NOFOLLOW),
+            beside_previous: beside[0],
+            beside_next: beside[1],
             set: MountAttr(options.attr_set),
             clear: MountAttr(options.attr_clr),
             set_recursive: MountAttr(options.recursive_attr_set),
@@ -161,6 +210,30 @@ fn attach_bind(
         },
     );
 }
+
+/// The propagation that a bind mount's tree is cloned with, or 0, and the changes after that.
+///
+/// First the whole tree is cut off from the caller's, whatever a part of it is to become; not twice. Only what stays as it is
+/// while a user namespace of the container's takes the tree over can be done at once: shared trees become slaves then, and
+/// unbindable ones cannot be cloned again.
+fn changes(options: &MountOptions<'_>, spec: &Spec<'_>) -> (Propagation, Vec<Propagation>) {
+    let mut all = propagation(options);
+    if let Some(first) = bind_propagation(&spec.linux)
+        && !all.first().is_some_and(|asked| {
+            *asked == first
+                || CUTS_OFF.contains(&Propagation(asked.0 & !MS_REC)) && asked.0 & MS_REC != 0
+        })
+    {
+        all.insert(0, first);
+    }
+    match all.first() {
+        Some(Propagation(AT_ONCE_PRIVATE | AT_ONCE_SLAVE)) => (all.remove(0), all),
+        _ => (Propagation(0), all),
+    }
+}
+
+const AT_ONCE_PRIVATE: u64 = libc::MS_PRIVATE | MS_REC;
+const AT_ONCE_SLAVE: u64 = libc::MS_SLAVE | MS_REC;
 
 /// What leaves nothing of a propagation that was there before.
 const CUTS_OFF: [Propagation; 2] = [
