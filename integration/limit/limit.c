@@ -13,7 +13,9 @@
  *   limit start  STATE
  *   limit delete STATE ROOTFS CGROUP HIERARCHY...
  *   limit exec   STATE ROOTFS CGROUP HIERARCHY... -- PROGRAM [ARG...]   in the created container
- *   limit mounts STATE ROOTFS CGROUP HIERARCHY... -- COUNT PROGRAM [ARG...]   run, with STATE bound to /mnt/0, /mnt/1, ...
+ *   limit mounts STATE ROOTFS CGROUP HIERARCHY... -- COUNT PROGRAM [ARG...]   run, with STATE bound to /mnt/0, /mnt/1, ... from
+ *                                                                             fd to fd: no link below ROOTFS leads one elsewhere
+ *   limit paths  STATE ROOTFS CGROUP HIERARCHY... -- COUNT PROGRAM [ARG...]   the same by path
  *
  * STATE is a directory that exists, ROOTFS an absolute path with proc, dev and sys in it, CGROUP a path
  * such as /bench/limit whose parent exists in each HIERARCHY, and a HIERARCHY a mount point named for its
@@ -29,6 +31,7 @@
 #include <linux/if.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -45,7 +48,8 @@ static struct hierarchy {
 	int dir;         /* the same, opened */
 } hierarchies[HIERARCHIES];
 static int hierarchy_count, unified;
-static word binds;                /* `mounts` only: how many */
+static word binds;                /* `mounts` and `paths` only: how many */
+static int by_path;               /* `paths` only */
 static int gate = -1, ready = -1; /* `create` only: the fifo that `start` writes, the pipe to the caller */
 static char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm",
                                     "HOME=/root", NULL};
@@ -205,6 +209,28 @@ static void mount_cgroups(void) {
 	must(mount(NULL, "sys/fs/cgroup", NULL, BIND | REMOUNT | RDONLY | NOSUID | NOEXEC | NODEV, NULL), "sys/fs/cgroup");
 }
 
+static void bind_by_path(const char *target) {
+	must(mount(state, target, NULL, BIND | REC, NULL), target);
+	must(mount(NULL, target, NULL, REC | PRIVATE, NULL), target);
+}
+
+static void bind_by_fd(const char *target) {
+	const word tree_flags = OPEN_TREE_CLONE | O_CLOEXEC | AT_RECURSIVE;
+	const struct mount_attr private = {.propagation = PRIVATE};
+	const struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+	/* open_tree_attr, which Linux has since 6.15. */
+	long tree = call5(467, AT_FDCWD, state, tree_flags, &private, sizeof private);
+	if (tree == -38 /* ENOSYS */) {
+		tree = must(call3(__NR_open_tree, AT_FDCWD, state, tree_flags), state);
+		must(call5(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &private, sizeof private), state);
+	}
+	must(tree, state);
+	long point = must(call4(__NR_openat2, AT_FDCWD, target, &how, sizeof how), target);
+	must(call5(__NR_move_mount, tree, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH), target);
+	call1(__NR_close, tree);
+	call1(__NR_close, point);
+}
+
 static void populate_root(void) {
 	must(mount(NULL, "/", NULL, REC | SLAVE, NULL), "make / a slave");
 	must(mount(rootfs, rootfs, NULL, BIND | REC, NULL), rootfs);
@@ -220,8 +246,10 @@ static void populate_root(void) {
 	for (word i = 0; i < binds; i++) {
 		char target[PATH];
 		append_number(append(target, "mnt/"), i);
-		must(mount(state, target, NULL, BIND | REC, NULL), target);
-		must(mount(NULL, target, NULL, REC | PRIVATE, NULL), target);
+		if (by_path)
+			bind_by_path(target);
+		else
+			bind_by_fd(target);
 	}
 	for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
 		must(call4(__NR_mknodat, AT_FDCWD, devices[i].path, 0020666, devices[i].major << 8 | devices[i].minor),
@@ -358,6 +386,11 @@ static _Noreturn void run_with_mounts(void) {
 	run();
 }
 
+static _Noreturn void run_with_paths(void) {
+	by_path = 1;
+	run_with_mounts();
+}
+
 static char *state_path(char *path, const char *name) {
 	append(append(append(path, state), "/"), name);
 	return path;
@@ -420,7 +453,8 @@ static const struct verb {
 	const char *name;
 	void (*act)(void);
 } verbs[] = {{"run", run}, {"create", create}, {"start", start}, {"delete", delete}, {"exec", exec},
-             {"mounts", run_with_mounts}};
+             {"mounts", run_with_mounts},
+             {"paths", run_with_paths}};
 
 static void add_hierarchy(const char *mount_point) {
 	struct hierarchy *h = hierarchies + hierarchy_count++;

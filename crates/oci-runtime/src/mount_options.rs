@@ -11,6 +11,8 @@
 
 use bitflags::bitflags;
 
+use crate::spec::Mount;
+
 /// The attribute bits that one access time mode out of three lives in; clear them all before setting one.
 pub const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
 
@@ -85,6 +87,11 @@ pub fn parse<'a, S: AsRef<str>>(options: &'a [S]) -> MountOptions<'a> {
     all
 }
 
+/// The options of each mount.
+pub fn of_all<'a>(mounts: &'a [Mount<'_>]) -> Vec<MountOptions<'a>> {
+    mounts.iter().map(|mount| parse(&mount.options)).collect()
+}
+
 /// The propagation that `linux.rootfsPropagation` or a mount option names.
 pub fn propagation(name: &str) -> Option<Propagation> {
     match effect(name) {
@@ -130,13 +137,15 @@ use libc::{
     MOUNT_ATTR_RELATIME as RELATIME, MOUNT_ATTR_STRICTATIME as STRICTATIME,
 };
 
-/// config.md, "Linux mount options", then what crun adds. `silent` only hushes the kernel log and `iversion` is up to
+/// config.md, "Linux mount options", and what crun adds, sorted by name (which the compiler checks below). `silent` only hushes the kernel log and `iversion` is up to
 /// each filesystem by now: fsconfig(2) has no flag for either.
 const OPTIONS: &[(&str, Effect)] = &[
     ("async", Superblock("sync", false)),
     ("atime", NoAtime(NOATIME, false)),
     ("bind", Bind(false)),
+    ("copy-symlink", Extra(Extras::COPY_SYMLINK)),
     ("defaults", Nothing),
+    ("dest-nofollow", Extra(Extras::DEST_NOFOLLOW)),
     ("dev", Clear(NODEV, false)),
     ("diratime", Clear(NODIRATIME, false)),
     ("dirsync", Superblock("dirsync", true)),
@@ -158,18 +167,22 @@ const OPTIONS: &[(&str, Effect)] = &[
     ("nosuid", Set(NOSUID, false)),
     ("nosymfollow", Set(NOSYMFOLLOW, false)),
     ("private", Propagate(libc::MS_PRIVATE, false)),
+    ("rasync", Superblock("sync", false)),
     ("ratime", NoAtime(NOATIME, true)),
     ("rbind", Bind(true)),
     ("rdev", Clear(NODEV, true)),
     ("rdiratime", Clear(NODIRATIME, true)),
+    ("rdirsync", Superblock("dirsync", true)),
     ("relatime", Atime(RELATIME, false)),
     ("remount", Remount),
     ("rexec", Clear(NOEXEC, true)),
     ("ridmap", Map(true)),
+    ("rmand", Superblock("mand", true)),
     ("rnoatime", Atime(NOATIME, true)),
     ("rnodev", Set(NODEV, true)),
     ("rnodiratime", Set(NODIRATIME, true)),
     ("rnoexec", Set(NOEXEC, true)),
+    ("rnomand", Superblock("mand", false)),
     ("rnorelatime", NoAtime(RELATIME, true)),
     ("rnostrictatime", NoAtime(STRICTATIME, true)),
     ("rnosuid", Set(NOSUID, true)),
@@ -184,36 +197,65 @@ const OPTIONS: &[(&str, Effect)] = &[
     ("rstrictatime", Atime(STRICTATIME, true)),
     ("rsuid", Clear(NOSUID, true)),
     ("rsymfollow", Clear(NOSYMFOLLOW, true)),
+    ("rsync", Superblock("sync", true)),
     ("runbindable", Propagate(libc::MS_UNBINDABLE, true)),
     ("rw", ReadOnly(false)),
     ("shared", Propagate(libc::MS_SHARED, false)),
     ("silent", Ignored),
     ("slave", Propagate(libc::MS_SLAVE, false)),
+    ("src-nofollow", Extra(Extras::SRC_NOFOLLOW)),
     ("strictatime", Atime(STRICTATIME, false)),
     ("suid", Clear(NOSUID, false)),
     ("symfollow", Clear(NOSYMFOLLOW, false)),
     ("sync", Superblock("sync", true)),
     ("tmpcopyup", Extra(Extras::TMPCOPYUP)),
     ("unbindable", Propagate(libc::MS_UNBINDABLE, false)),
-    ("copy-symlink", Extra(Extras::COPY_SYMLINK)),
-    ("dest-nofollow", Extra(Extras::DEST_NOFOLLOW)),
-    ("rasync", Superblock("sync", false)),
-    ("rdirsync", Superblock("dirsync", true)),
-    ("rmand", Superblock("mand", true)),
-    ("rnomand", Superblock("mand", false)),
-    ("rsync", Superblock("sync", true)),
-    ("src-nofollow", Extra(Extras::SRC_NOFOLLOW)),
 ];
 
 fn effect(name: &str) -> Option<Effect> {
-    OPTIONS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, effect)| *effect)
+    known(name).map(|(_, effect)| *effect)
+}
+
+fn known(name: &str) -> Option<&'static (&'static str, Effect)> {
+    let at = KEYS.binary_search(&key(name)?).ok()?;
+    OPTIONS.get(at)
+}
+
+/// The names as numbers, which are quicker to compare, in the same order.
+const KEYS: [u128; OPTIONS.len()] = {
+    let mut keys = [0; OPTIONS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = match key(OPTIONS[at].0) {
+            Some(key) => key,
+            None => panic!("a name of the table is too long"),
+        };
+        assert!(at == 0 || keys[at - 1] < keys[at], "the table is sorted");
+        at += 1;
+    }
+    keys
+};
+
+/// `None` for what is longer than any name of the table, or has a NUL in it, which no name has.
+const fn key(name: &str) -> Option<u128> {
+    let bytes = name.as_bytes();
+    if bytes.len() > 16 {
+        return None;
+    }
+    let mut key = 0;
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == 0 {
+            return None;
+        }
+        key |= (bytes[at] as u128) << (120 - 8 * at);
+        at += 1;
+    }
+    Some(key)
 }
 
 fn apply<'a>(all: &mut MountOptions<'a>, option: &'a str) {
-    let Some((name, effect)) = OPTIONS.iter().find(|(known, _)| *known == option) else {
+    let Some((name, effect)) = known(option) else {
         return apply_unknown(all, option);
     };
     match *effect {

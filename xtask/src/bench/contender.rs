@@ -36,7 +36,12 @@ pub const MOUNTS: [usize; 4] = [10, 100, 500, 1000];
 const STAYS: &[&str] = &["/bin/sleep", "100000"];
 
 /// All that may take part.
-const CONTENDERS: &[&str] = &["ocirun", "crun", "runc", "youki", "limit"];
+const CONTENDERS: &[&str] = &["ocirun", "crun", "runc", "youki", LIMIT, BY_PATH];
+
+const LIMIT: &str = "limit";
+
+/// The same program, whose bind mounts go by path: less than what is asked of a runtime, and the least the kernel can be asked for.
+const BY_PATH: &str = "by-path";
 
 /// Makes root file system and bundles in `directory`, and gives the contenders that are there.
 pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<Contender>> {
@@ -52,7 +57,7 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
     {
         let program = match *name {
             "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
-            "limit" => Some(limit.clone()),
+            LIMIT | BY_PATH => Some(limit.clone()),
             _ => peers::find(name),
         };
         let Some(program) = program.filter(|program| program.exists()) else {
@@ -62,7 +67,7 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
         let contender = Contender {
             name,
             version: match *name {
-                "limit" => String::new(),
+                LIMIT | BY_PATH => String::new(),
                 _ => peers::version(&program),
             },
             program,
@@ -78,7 +83,8 @@ pub fn prepare(host: &Host, directory: &Path, without: &[String]) -> Result<Vec<
 
 /// Removes the containers that any contender may have left in `directory`.
 pub fn remove_all(directory: &Path) {
-    for name in CONTENDERS.iter().filter(|name| **name != "limit") {
+    let limits = [LIMIT, BY_PATH];
+    for name in CONTENDERS.iter().filter(|name| !limits.contains(name)) {
         let state = directory.join(name).join("state");
         let program = match *name {
             "ocirun" => Some(std::env::var_os("OCIRUN").map_or_else(workspace::ocirun, Into::into)),
@@ -116,7 +122,10 @@ impl Contender {
     /// `run` with so many bind mounts more, one of [`MOUNTS`].
     pub fn run_with_mounts(&self, count: usize) -> Command {
         match self.is_limit() {
-            true => self.limit("mounts", &[&[&*count.to_string()], ENDS].concat()),
+            true => {
+                let verb = if self.is_by_path() { "paths" } else { "mounts" };
+                self.limit(verb, &[&[&*count.to_string()], ENDS].concat())
+            }
             false => self.runtime("run", |command| {
                 command
                     .arg("--bundle")
@@ -179,7 +188,12 @@ impl Contender {
     }
 
     fn is_limit(&self) -> bool {
-        self.name == "limit"
+        self.name == LIMIT || self.is_by_path()
+    }
+
+    /// Whether it differs from another contender in bind mounts alone.
+    pub fn is_by_path(&self) -> bool {
+        self.name == BY_PATH
     }
 
     fn runtime(&self, verb: &str, arguments: impl FnOnce(&mut Command)) -> Command {

@@ -5,7 +5,7 @@ use super::measure::{Memory, Subject, Table};
 use super::statistics::spread;
 
 /// What the ratios are taken against, where it took part.
-const YARDSTICKS: &[&str] = &["crun", "limit"];
+const YARDSTICKS: &[&str] = &["crun", "limit", "by-path"];
 
 pub fn print(table: &Table, contenders: &[Contender], markdown: bool) {
     let (title, rows) = match table {

@@ -42,8 +42,9 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
         problems.append(process_problems(process, host, "/process"));
     }
     paths::check(&mut problems, spec);
-    mounts::check(&mut problems, &spec.mounts);
-    mount_options::check(&mut problems, spec, host);
+    let options = crate::mount_options::of_all(&spec.mounts);
+    mounts::check(&mut problems, &spec.mounts, &options);
+    mount_options::check(&mut problems, spec, &options, host);
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
     intel_rdt::check(&mut problems, spec, host);

@@ -3,19 +3,18 @@
 use super::Fault;
 use super::paths::is_top;
 use super::problem::Problems;
-use crate::mount_options::{self, MountOptions};
+use crate::mount_options::MountOptions;
 use crate::pointer::at;
 use crate::spec::Mount;
 
-pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
-    for (index, mount) in mounts.iter().enumerate() {
-        let options = mount_options::parse(&mount.options);
+pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>], options: &[MountOptions<'_>]) {
+    for (index, (mount, options)) in mounts.iter().zip(options).enumerate() {
         destination(problems, index, &mount.destination);
         if !options.remount {
-            over_proc(problems, index, mount, is_bind(mount, &options));
+            over_proc(problems, index, mount, is_bind(mount, options));
         }
-        if is_bind(mount, &options) {
-            check_bind(problems, index, mount, &options);
+        if is_bind(mount, options) {
+            check_bind(problems, index, mount, options);
         } else if options.remount {
             // What is mounted there has a type.
         } else if mount.kind.is_empty() || mount.kind == "none" {
@@ -24,7 +23,7 @@ pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
         for (name, text) in [("type", &mount.kind), ("source", &mount.source)] {
             problems.no_nul(at!["mounts", index, name], text);
         }
-        check_options(problems, index, mount, &options);
+        check_options(problems, index, mount, options);
     }
 }
 
@@ -61,6 +60,9 @@ const REPLACEABLE: &[&str] = &[
 
 /// Masked and read-only paths and kernel parameters mean nothing where /proc is something else.
 fn over_proc(problems: &mut Problems, index: usize, mount: &Mount<'_>, bind: bool) {
+    if !mount.destination.contains("proc") {
+        return;
+    }
     let parts = mount
         .destination
         .split('/')

@@ -113,15 +113,13 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
 
     process::outer(&mut plan, process);
     let maps = id_map::IdMaps::new(namespaces.joined_user(&slots.namespaces));
-    let opened = open_on_host(
-        &mut plan,
-        spec,
-        host,
-        &namespaces,
+    let with = mounts::Preparation {
         cgroup,
-        request.bundle,
-        maps,
-    )?;
+        host,
+        namespaces: &namespaces,
+        bundle: request.bundle,
+    };
+    let opened = open_on_host(&mut plan, spec, &with, maps)?;
     namespaces::time(&mut plan, linux, &namespaces)?;
     let locked = locked::lock(&mut plan, &namespaces, request.state)?;
     namespaces::join(&mut plan, &namespaces, &slots.namespaces);
@@ -141,10 +139,10 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     process::session(&mut plan, process, request.id, request.keyring)?;
     let place_of_root = hooks::place_of_root(spec, &rootfs)?;
     propagation::attach_root(&mut plan, linux, slots.rootfs, &place_of_root);
-    mounts::mount(&mut plan, spec, host, opened.mounts)?;
-    closing::parents(&mut plan, spec)?;
+    mounts::mount(&mut plan, spec, host, &opened.mounts)?;
+    closing::parents(&mut plan, spec, &opened.mounts)?;
     devices::make(&mut plan, spec, host, opened.devices)?;
-    closing::dev(&mut plan, spec)?;
+    closing::dev(&mut plan, spec, &opened.mounts)?;
     hooks::create(&mut plan, spec, request.id, request.bundle)?;
     plan.inner("", Op::Pivot {});
     slots.streams.lower(&mut plan, process, true);
@@ -255,27 +253,24 @@ fn parent_slots(
 }
 
 /// Slots that the outer lane fills, while paths are still the host's.
-struct Opened {
+struct Opened<'s> {
     cgroup: Vec<Slot>,
     null: Slot,
-    mounts: Vec<mounts::Prepared>,
+    mounts: Vec<mounts::Prepared<'s>>,
     devices: devices::Sources,
 }
 
-fn open_on_host(
+fn open_on_host<'s>(
     plan: &mut Plan,
-    spec: &Spec<'_>,
-    host: &Host,
-    namespaces: &Namespaces,
-    cgroup: &Paths,
-    bundle: &Path,
+    spec: &'s Spec<'_>,
+    with: &mounts::Preparation<'_>,
     maps: id_map::IdMaps,
-) -> Result<Opened> {
+) -> Result<Opened<'s>> {
     Ok(Opened {
-        cgroup: cgroup::open(plan, cgroup)?,
+        cgroup: cgroup::open(plan, with.cgroup)?,
         null: devices::null_source(plan, &spec.linux)?,
-        mounts: mounts::sources(plan, spec, cgroup, host, namespaces, bundle, maps)?,
-        devices: devices::sources(plan, spec, namespaces)?,
+        mounts: mounts::sources(plan, spec, with, maps)?,
+        devices: devices::sources(plan, spec, with.namespaces)?,
     })
 }
 

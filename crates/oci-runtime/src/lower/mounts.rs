@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
-use std::mem;
 use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
@@ -21,8 +20,17 @@ use crate::plan::Plan;
 use crate::pointer::pointer;
 use crate::spec::{Mount, Spec};
 
+/// A mount of the configuration, ready to be made.
+pub(super) struct Prepared<'s> {
+    /// Its options, read once.
+    pub options: MountOptions<'s>,
+    /// Its mount point.
+    target: CString,
+    source: Source,
+}
+
 /// What a mount needs from the host's side.
-pub(super) enum Prepared {
+enum Source {
     /// A new instance of a file system needs nothing but a user namespace, where its ids are mapped.
     New(Slot),
     /// What is mounted already.
@@ -33,47 +41,72 @@ pub(super) enum Prepared {
     Cgroup(cgroup_mount::Prepared),
 }
 
+/// What all mounts are prepared with.
+pub(super) struct Preparation<'p> {
+    pub cgroup: &'p Paths,
+    pub host: &'p Host,
+    pub namespaces: &'p Namespaces,
+    pub bundle: &'p Path,
+}
+
 /// Opens the source of each mount, one for each in order. It happens in the caller's namespaces and with the caller's
 /// privileges, so a source need not be reachable from within the container.
-pub(super) fn sources(
+pub(super) fn sources<'s>(
     plan: &mut Plan,
-    spec: &Spec<'_>,
-    cgroup: &Paths,
-    host: &Host,
-    namespaces: &Namespaces,
-    bundle: &Path,
+    spec: &'s Spec<'_>,
+    with: &Preparation<'_>,
     mut maps: IdMaps,
-) -> Result<Vec<Prepared>> {
-    let own_view = namespaces.all() & namespaces::CGROUP != 0;
-    let prepare = |(index, mount): (usize, &Mount<'_>)| {
+) -> Result<Vec<Prepared<'s>>> {
+    let prepare = |(index, mount): (usize, &'s Mount<'_>)| {
         let options = mount_options::parse(&mount.options);
-        if options.remount {
-            return Ok(Prepared::Remount);
-        }
-        if is_cgroup(mount) && bind(mount, &options).is_none() {
-            return cgroup_mount::sources(plan, index, cgroup, host, own_view)
-                .map(Prepared::Cgroup);
-        }
-        let origin = pointer(&["mounts".into(), index.into()]);
-        let namespace = id_map::namespace(plan, &mut maps, &origin, spec, mount, &options)?;
-        let Some(recursive) = bind(mount, &options) else {
-            return Ok(Prepared::New(namespace));
-        };
-        let nofollow = options
-            .extras
-            .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
-        let place = pointer(&["mounts".into(), index.into(), "source".into()]);
-        let source = source_path(mount, bundle);
-        let clone = Clone {
-            recursive,
-            nofollow,
-            propagation: changes(&options, spec).0,
-        };
-        let slot = open_tree(plan, &place, &source, clone)?;
-        id_map::map_tree(plan, &origin, slot, namespace, &options);
-        Ok(Prepared::Bind(slot))
+        Ok(Prepared {
+            target: below_root(&origin(index), &mount.destination)?,
+            source: source(plan, spec, index, &options, with, &mut maps)?,
+            options,
+        })
     };
     spec.mounts.iter().enumerate().map(prepare).collect()
+}
+
+fn origin(index: usize) -> String {
+    pointer(&["mounts".into(), index.into()])
+}
+
+fn source(
+    plan: &mut Plan,
+    spec: &Spec<'_>,
+    index: usize,
+    options: &MountOptions<'_>,
+    with: &Preparation<'_>,
+    maps: &mut IdMaps,
+) -> Result<Source> {
+    let mount = &spec.mounts[index];
+    if options.remount {
+        return Ok(Source::Remount);
+    }
+    let recursive = bind(mount, options);
+    if is_cgroup(mount) && recursive.is_none() {
+        let own_view = with.namespaces.all() & namespaces::CGROUP != 0;
+        return cgroup_mount::sources(plan, index, with.cgroup, with.host, own_view)
+            .map(Source::Cgroup);
+    }
+    let origin = origin(index);
+    let namespace = id_map::namespace(plan, maps, &origin, spec, mount, options)?;
+    let Some(recursive) = recursive else {
+        return Ok(Source::New(namespace));
+    };
+    let nofollow = options
+        .extras
+        .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
+    let clone = Clone {
+        recursive,
+        nofollow,
+        propagation: changes(options, spec).0,
+    };
+    let source = source_path(mount, with.bundle);
+    let slot = open_tree(plan, &(origin.clone() + "/source"), &source, clone)?;
+    id_map::map_tree(plan, &origin, slot, namespace, options);
+    Ok(Source::Bind(slot))
 }
 
 /// Whether a mount is a bind mount, and then whether a recursive one.
@@ -95,33 +128,19 @@ pub(super) fn mount(
     plan: &mut Plan,
     spec: &Spec<'_>,
     host: &Host,
-    prepared: Vec<Prepared>,
+    all: &[Prepared<'_>],
 ) -> Result<()> {
-    let mut places = Vec::with_capacity(prepared.len());
-    for (index, (mount, prepared)) in spec.mounts.iter().zip(&prepared).enumerate() {
-        let origin = pointer(&["mounts".into(), index.into()]);
-        let target = below_root(&origin, &mount.destination)?;
-        let options = mount_options::parse(&mount.options);
-        let in_directory =
-            matches!(prepared, Prepared::Bind(_)) && !options.extras.intersects(LINKS);
-        places.push(Place {
-            origin,
-            target,
-            options,
-            in_directory,
-        });
-    }
-    for (index, (mount, prepared)) in spec.mounts.iter().zip(&prepared).enumerate() {
-        let beside = beside(&places, index);
-        let origin = mem::take(&mut places[index].origin);
-        let Place {
+    for (index, (mount, prepared)) in spec.mounts.iter().zip(all).enumerate() {
+        let origin = origin(index);
+        let Prepared {
             target, options, ..
-        } = &places[index];
-        match prepared {
-            Prepared::Bind(slot) => {
+        } = prepared;
+        match &prepared.source {
+            Source::Bind(slot) => {
+                let beside = beside(all, index);
                 attach_bind(plan, origin, target, *slot, options, beside, spec);
             }
-            Prepared::Cgroup(prepared) => {
+            Source::Cgroup(prepared) => {
                 cgroup_mount::mount(
                     plan,
                     &origin,
@@ -132,15 +151,15 @@ pub(super) fn mount(
                     &spec.linux.mount_label,
                 )?;
             }
-            Prepared::Remount => {
+            Source::Remount => {
                 remount(plan, origin, target, mount, options)?;
             }
-            Prepared::New(id_map) => {
+            Source::New(id_map) => {
                 let new = New {
                     mount,
                     options,
                     id_map: *id_map,
-                    held_open: is_parent(spec, index) && options.attr_set & READONLY != 0,
+                    held_open: options.attr_set & READONLY != 0 && is_parent(spec, index),
                     label: &spec.linux.mount_label,
                 };
                 new_instance(plan, origin, target, &new)?;
@@ -150,23 +169,17 @@ pub(super) fn mount(
     Ok(())
 }
 
-/// Where a mount goes, and how.
-struct Place<'a> {
-    origin: String,
-    target: CString,
-    options: MountOptions<'a>,
-    /// Whether it may be attached by its name in its directory: a bind mount for which a link there means what it usually does.
-    in_directory: bool,
-}
-
 /// For these, a link is looked at.
 const LINKS: Extras = Extras::COPY_SYMLINK.union(Extras::DEST_NOFOLLOW);
 
 /// Whether the mount before, and the one after, go to the same directory.
-fn beside(places: &[Place<'_>], index: usize) -> [bool; 2] {
+fn beside(all: &[Prepared<'_>], index: usize) -> [bool; 2] {
     let directory = |index: usize| {
-        let place = places.get(index).filter(|place| place.in_directory)?;
-        let path = place.target.to_bytes();
+        let mount = all.get(index)?;
+        if !matches!(mount.source, Source::Bind(_)) || mount.options.extras.intersects(LINKS) {
+            return None;
+        }
+        let path = mount.target.to_bytes();
         // The root itself has no name.
         let name = path
             .iter()

@@ -12,13 +12,20 @@ pub(super) fn c(origin: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
 /// A path of the container's as the steps want it: relative, each part a name. `..` takes away the name before it, as it is
 /// written; at the root it stays there.
 pub(super) fn below_root(origin: &str, path: &str) -> Result<CString> {
-    let mut parts: Vec<&str> = Vec::new();
+    // Each name with a slash before it, and a place for the NUL.
+    let mut below = String::with_capacity(path.len() + 2);
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => drop(parts.pop()),
-            name => parts.push(name),
+            ".." => below.truncate(below.rfind('/').unwrap_or(0)),
+            name => {
+                below.push('/');
+                below.push_str(name);
+            }
         }
     }
-    c(origin, parts.join("/"))
+    if !below.is_empty() {
+        below.remove(0);
+    }
+    c(origin, below)
 }
