@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use oci_runtime_integration::bundle::{args, push};
@@ -59,8 +60,17 @@ fn calls(mounts: usize) -> Option<BTreeMap<String, usize>> {
     Some(counts)
 }
 
+/// Whether the kernel clones a tree and changes it in one call, which strace(1) may not know by name: open_tree_attr(2).
+fn clones_with_attributes() -> bool {
+    let release = read(Path::new("/proc/sys/kernel/osrelease"));
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(15))
+}
+
 #[test]
-fn a_bind_mount_costs_six_calls() {
+fn a_bind_mount_beside_others_costs_four_calls() {
     if Command::new("strace").arg("-V").output().is_err() {
         eprintln!("not run: no strace(1) here");
         return;
@@ -71,19 +81,26 @@ fn a_bind_mount_costs_six_calls() {
     let (Some(few), Some(many)) = (calls(10), calls(60)) else {
         return;
     };
+    let older = usize::from(!clones_with_attributes());
     let each = [
-        ("open_tree", 1),
-        ("openat2", 1),
-        ("mount_setattr", 1),
+        ("open_tree", older),
+        ("mount_setattr", older),
+        ("openat2", 0),
+        ("statx", 1),
         ("move_mount", 1),
-        ("close", 2),
+        ("close", 1),
     ];
+    let none = 0;
     for (call, times) in each {
-        let added = many[call] - few[call];
+        let added = many.get(call).unwrap_or(&none) - few.get(call).unwrap_or(&none);
         assert_eq!(added, 50 * times, "{call}: {few:?}, {many:?}");
     }
-    let sum = |counts: &BTreeMap<String, usize>| counts.values().sum::<usize>();
+    let unknown = |name: &&String| name.starts_with("syscall_") || *name == "open_tree_attr";
+    let sum = |counts: &BTreeMap<String, usize>| {
+        let known = counts.iter().filter(|(name, _)| !unknown(name));
+        known.map(|(_, count)| count).sum::<usize>()
+    };
     // A call or two of all of the runtime's may differ from run to run, where it waits.
-    let rest = sum(&many).abs_diff(sum(&few) + 50 * 6);
+    let rest = sum(&many).abs_diff(sum(&few) + 50 * (3 + 2 * older));
     assert!(rest < 25, "{few:?}, {many:?}");
 }
