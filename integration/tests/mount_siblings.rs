@@ -35,12 +35,12 @@ fn configure(case: &Case, mounts: &[Value]) {
 
 /// What `path` says in the container's root.
 fn says(init: i32, path: &str) -> String {
-    read(&host::proc_path(init, &format!("root{path}")))
+    read(host::proc_path(init, &format!("root{path}")))
 }
 
 /// The destinations below /mnt that mountinfo has, in order.
 fn mounted(init: i32) -> Vec<String> {
-    let table = read(&host::proc_path(init, "mountinfo"));
+    let table = read(host::proc_path(init, "mountinfo"));
     let mut points: Vec<String> = table
         .lines()
         .filter_map(|line| line.split(' ').nth(4))

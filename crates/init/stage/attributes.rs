@@ -4,6 +4,7 @@ use crate::op::MountAttr;
 use crate::report::Part;
 use crate::step::{At, Done};
 use crate::sys::{self, Fd};
+use crate::sys_mount;
 
 /// `MOUNT_ATTR_RDONLY`.
 pub const READONLY: u64 = 1;
@@ -20,11 +21,11 @@ pub fn apply(tree: Fd, set: MountAttr, clear: MountAttr, recursive: bool) -> Don
     } else {
         clear.0
     };
-    match sys::mount_setattr(tree, recursive, set.0, clear, 0) {
+    match sys_mount::mount_setattr(tree, recursive, set.0, clear, 0) {
         // What the host has set is locked in a user namespace: it stays, and so the mount is stricter than asked for.
         Err(sys::EPERM) if clear & !ATIME != 0 => {
             let clear = if set.0 & ATIME != 0 { ATIME } else { 0 };
-            sys::mount_setattr(tree, recursive, set.0, clear, 0)
+            sys_mount::mount_setattr(tree, recursive, set.0, clear, 0)
         }
         other => other,
     }

@@ -6,6 +6,7 @@ use crate::report::Part;
 use crate::root;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
+use crate::sys_mount;
 use core::ffi::CStr;
 
 /// Writes oom_score_adj; /proc is the caller's here, no container has touched it.
@@ -81,13 +82,13 @@ pub fn open_tree(
     } else {
         0
     };
-    let flags = sys::OPEN_TREE_CLONE | recursive | nofollow;
+    let flags = sys_mount::OPEN_TREE_CLONE | recursive | nofollow;
     if propagation.0 != 0
-        && let Ok(fd) = sys::open_tree_attr(path, flags, propagation.0)
+        && let Ok(fd) = sys_mount::open_tree_attr(path, flags, propagation.0)
     {
         return put(init, slot, fd);
     }
-    let fd = sys::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
+    let fd = sys_mount::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
     if propagation.0 != 0 {
         root::change_propagation(fd, propagation.0)?;
     }

@@ -7,6 +7,7 @@ use crate::root::{self, Make};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
+use crate::sys_mount;
 
 /// Columns and rows.
 #[derive(Clone, Copy)]
@@ -78,9 +79,9 @@ fn open_slave(master: Fd, size: Size) -> Done<Fd> {
 /// /dev/console is the terminal itself, bound from its fd.
 fn bind_on_console(init: &mut Init, slave: Fd) -> Done {
     let (point, _) = root::mount_point(init, c"dev/console", Make::File, sys::RESOLVE_NO_SYMLINKS)?;
-    let flags = sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH;
-    let tree = sys::open_tree(slave, c"", flags).at(Part::OpenTree)?;
-    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    let flags = sys_mount::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH;
+    let tree = sys_mount::open_tree(slave, c"", flags).at(Part::OpenTree)?;
+    sys_mount::move_mount(tree, point).at(Part::MoveMount)?;
     sys::close(tree);
     sys::close(point);
     Ok(())

@@ -8,6 +8,7 @@ use crate::root::{self, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Answer, Fd};
+use crate::sys_mount;
 use crate::sys_tree;
 use crate::wire::List;
 use core::ffi::CStr;
@@ -84,17 +85,17 @@ fn copied(point: Fd, new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
 
 /// A detached mount of a new instance.
 pub fn create(new: &New, mode: Option<&[u8; 6]>) -> Done<Fd> {
-    let context = sys::fsopen(new.fstype).at(Part::Fsopen)?;
+    let context = sys_mount::fsopen(new.fstype).at(Part::Fsopen)?;
     if !new.source.is_empty() {
-        sys::fsconfig_string(context, c"source", new.source).at(Part::Fsconfig)?;
+        sys_mount::fsconfig_string(context, c"source", new.source).at(Part::Fsconfig)?;
     }
     let label = parameters(context, new)?;
     if let Some(text) = mode {
         let text = CStr::from_bytes_until_nul(text).unwrap_or(c"755");
-        sys::fsconfig_string(context, c"mode", text).at(Part::Fsconfig)?;
+        sys_mount::fsconfig_string(context, c"mode", text).at(Part::Fsconfig)?;
     }
-    sys::fsconfig_create(context).at(Part::FsconfigCreate)?;
-    let tree = sys::fsmount(context, new.attributes.0).at(Part::Fsmount)?;
+    sys_mount::fsconfig_create(context).at(Part::FsconfigCreate)?;
+    let tree = sys_mount::fsmount(context, new.attributes.0).at(Part::Fsmount)?;
     sys::close(context);
     if let Some(label) = label {
         set_label(tree, label)?;
@@ -144,10 +145,10 @@ const LONGEST: usize = 255;
 /// One parameter. The layers of an overlay can come one by one (Linux 6.8), as they have to where images have many.
 fn parameter(context: Fd, key: &CStr, value: &CStr) -> Answer {
     if value.is_empty() {
-        return sys::fsconfig_flag(context, key);
+        return sys_mount::fsconfig_flag(context, key);
     }
     if value.count_bytes() <= LONGEST {
-        return sys::fsconfig_string(context, key, value);
+        return sys_mount::fsconfig_string(context, key, value);
     }
     if key != c"lowerdir" {
         return long_path(context, key, value);
@@ -162,7 +163,7 @@ fn parameter(context: Fd, key: &CStr, value: &CStr) -> Answer {
         }
         layer.set(path).map_err(|why| why.errno)?;
         if path.len() <= LONGEST {
-            sys::fsconfig_string(context, key, layer.as_cstr())?;
+            sys_mount::fsconfig_string(context, key, layer.as_cstr())?;
         } else {
             long_path(context, key, layer.as_cstr())?;
         }

@@ -12,6 +12,7 @@ use crate::report::Part;
 use crate::stat;
 use crate::step::{At, Done, Init};
 use crate::sys::{self, Fd};
+use crate::sys_mount;
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -20,7 +21,7 @@ pub fn lock(init: &mut Init, path: &CStr, slots: List<'static, Slot>) -> Done {
     const CLONE_NEWNS: u64 = 0x2_0000;
     const MS_REC_SLAVE: u64 = 0x8_4000;
     sys::unshare(CLONE_NEWNS).at(Part::Unshare)?;
-    sys::mount_propagation(c"/", MS_REC_SLAVE).at(Part::Mount)?;
+    sys_mount::mount_propagation(c"/", MS_REC_SLAVE).at(Part::Mount)?;
     let directory = New {
         fstype: c"tmpfs",
         source: c"tmpfs",
@@ -30,7 +31,7 @@ pub fn lock(init: &mut Init, path: &CStr, slots: List<'static, Slot>) -> Done {
     let directory = filesystem::create(&directory, None)?;
     let flags = sys::O_PATH | sys::O_DIRECTORY | sys::O_NOFOLLOW;
     let place = sys::open(path, flags).at(Part::Open)?;
-    sys::move_mount(directory, place).at(Part::MoveMount)?;
+    sys_mount::move_mount(directory, place).at(Part::MoveMount)?;
     sys::close(place);
     sys::fchdir(directory).at(Part::Chdir)?;
     slots.iter().try_for_each(|slot| attach(init, slot))
@@ -48,7 +49,7 @@ fn attach(init: &mut Init, slot: Slot) -> Done {
     }
     let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
     let place = sys::openat2(sys::AT_FDCWD, name, sys::O_PATH, strict).at(Part::Openat2)?;
-    sys::move_mount(tree, place).at(Part::MoveMount)?;
+    sys_mount::move_mount(tree, place).at(Part::MoveMount)?;
     sys::close(place);
     sys::close(tree);
     Ok(())
@@ -59,9 +60,9 @@ pub fn take(init: &mut Init, slots: List<'static, Slot>) -> Done {
     for slot in slots.iter() {
         let mut name = [0; 6];
         // The tree may be a symbolic link that is meant itself.
-        let flags = sys::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_SYMLINK_NOFOLLOW;
-        let tree: Fd =
-            sys::open_tree(sys::AT_FDCWD, number(slot, &mut name), flags).at(Part::OpenTree)?;
+        let flags = sys_mount::OPEN_TREE_CLONE | sys::AT_RECURSIVE | sys::AT_SYMLINK_NOFOLLOW;
+        let tree: Fd = sys_mount::open_tree(sys::AT_FDCWD, number(slot, &mut name), flags)
+            .at(Part::OpenTree)?;
         caller::put(init, slot, tree)?;
     }
     // Hooks have no business in there.

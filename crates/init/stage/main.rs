@@ -30,6 +30,7 @@ mod socket;
 mod stat;
 mod step;
 mod sys;
+mod sys_mount;
 mod sys_tree;
 
 #[allow(dead_code)]
@@ -193,7 +194,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::Keyring { name } => credentials::keyring(name),
         Op::Loopback {} => devices::loopback(),
         Op::NetSocket { slot } => devices::net_socket(init, slot),
-        Op::Propagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
+        Op::Propagation { flags } => sys_mount::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
         Op::AttachRoot { slot, path, propagation } => root::attach(init, slot, path, propagation),
         Op::MountFs { target, fstype, source, options, attributes, id_map, copy_up, propagation } => {
             let new = filesystem::New { fstype, source, options, attributes };
@@ -227,7 +228,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
             hook::run(init, &hook::Program { path, args, env }, timeout, &[before_pid, after_pid])
         }
         Op::Pivot {} => root::pivot(init),
-        Op::RootPropagation { flags } => sys::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
+        Op::RootPropagation { flags } => sys_mount::mount_propagation(c"/", flags.0).at(Part::Mount).map(drop),
         Op::Console { slot, width, height, mount, uid } => {
             console::open(init, slot, console::Size { width, height }, mount, uid)
         }

@@ -11,6 +11,7 @@ use crate::root::{self, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
+use crate::sys_mount;
 use crate::wire::List;
 use core::ffi::CStr;
 
@@ -85,8 +86,8 @@ fn attach_beside(init: &mut Init, tree: Fd, target: &CStr, point: Point) -> Done
         let found = root::resolve(init, path.as_cstr(), sys::O_PATH, sys::RESOLVE_NO_SYMLINKS)?;
         init.directory = found.unwrap_or(0);
     }
-    let attached =
-        init.directory != 0 && sys::move_mount_to(tree, init.directory, &target[name..]).is_ok();
+    let attached = init.directory != 0
+        && sys_mount::move_mount_to(tree, init.directory, &target[name..]).is_ok();
     if !attached || !point.beside_next {
         // A link may lead to the directory itself: it is covered then, and has to be looked up again.
         leave_directory(init);
@@ -194,7 +195,7 @@ fn mask_directory(init: &mut Init, point: Fd) -> Done {
         attributes: MountAttr(0xf),
     };
     init.empty = filesystem::create(&empty, None)?;
-    sys::move_mount(init.empty, point).at(Part::MoveMount)?;
+    sys_mount::move_mount(init.empty, point).at(Part::MoveMount)?;
     sys::close(point);
     Ok(())
 }
@@ -211,7 +212,7 @@ fn mask_file(init: &mut Init, point: Fd, slot: Slot) -> Done {
     }
     const NOSUID_NOEXEC_READONLY: u64 = 0xb;
     apply(null, MountAttr(NOSUID_NOEXEC_READONLY), MountAttr(0), false)?;
-    sys::move_mount(null, point).at(Part::MoveMount)?;
+    sys_mount::move_mount(null, point).at(Part::MoveMount)?;
     sys::close(point);
     init.null_attached = true;
     Ok(())
@@ -227,12 +228,12 @@ fn open_if_there(init: &mut Init, path: &CStr) -> Done<Option<Fd>> {
 }
 
 fn clone(mounted: Fd) -> Done<Fd> {
-    let flags = sys::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE;
-    sys::open_tree(mounted, c"", flags).at(Part::OpenTree)
+    let flags = sys_mount::OPEN_TREE_CLONE | sys::AT_EMPTY_PATH | sys::AT_RECURSIVE;
+    sys_mount::open_tree(mounted, c"", flags).at(Part::OpenTree)
 }
 
 fn attach(tree: Fd, point: Fd) -> Done {
-    sys::move_mount(tree, point).at(Part::MoveMount)?;
+    sys_mount::move_mount(tree, point).at(Part::MoveMount)?;
     sys::close(tree);
     sys::close(point);
     Ok(())

@@ -8,6 +8,7 @@ use crate::report::Part;
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
+use crate::sys_mount;
 use crate::sys_tree;
 use core::ffi::CStr;
 use core::ops::Range;
@@ -25,7 +26,7 @@ pub fn attach(init: &mut Init, slot: Slot, path: &CStr, propagation: Propagation
     } else {
         sys::open(path, flags)
     };
-    sys::move_mount(tree, place.unwrap_or(sys::AT_FDCWD)).at(Part::MoveMount)?;
+    sys_mount::move_mount(tree, place.unwrap_or(sys::AT_FDCWD)).at(Part::MoveMount)?;
     if let Ok(place) = place {
         sys::close(place);
     }
@@ -36,17 +37,23 @@ pub fn attach(init: &mut Init, slot: Slot, path: &CStr, propagation: Propagation
 /// Stacks the caller's root on ours and detaches it, so that no path leads to it (pivot_root(2), notes).
 pub fn pivot(init: &mut Init) -> Done {
     sys::fchdir(init.root).at(Part::Chdir)?;
-    sys::pivot_root(c".", c".").at(Part::PivotRoot)?;
+    sys_mount::pivot_root(c".", c".").at(Part::PivotRoot)?;
     // The caller's tree was made private or a slave at the start, so this unmounting stays in this namespace.
-    sys::umount_detach(c".").at(Part::Umount)?;
+    sys_mount::umount_detach(c".").at(Part::Umount)?;
     sys::chdir(c"/").at(Part::Chdir).map(drop)
 }
 
 /// Changes propagation; `MS_REC` goes to the mounts below too.
 pub fn change_propagation(tree: Fd, flags: u64) -> Done {
-    sys::mount_setattr(tree, flags & sys::MS_REC != 0, 0, 0, flags & !sys::MS_REC)
-        .at(Part::MountSetattr)
-        .map(drop)
+    sys_mount::mount_setattr(
+        tree,
+        flags & sys_mount::MS_REC != 0,
+        0,
+        0,
+        flags & !sys_mount::MS_REC,
+    )
+    .at(Part::MountSetattr)
+    .map(drop)
 }
 
 /// The root's fd; of a container that was joined, its `/`.
@@ -147,7 +154,7 @@ pub fn mount_point_itself(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> 
 /// for it, but mount(2) has, whose words engines look for.
 pub fn mount_on(tree: Fd, point: Fd) -> Done {
     let directory = |fd| stat::kind(fd).map(|kind| kind == sys::S_IFDIR);
-    match sys::move_mount(tree, point) {
+    match sys_mount::move_mount(tree, point) {
         Err(sys::EINVAL) if directory(tree)? != directory(point)? => {
             fail(Part::MoveMount, sys::ENOTDIR, 0)
         }
