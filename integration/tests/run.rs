@@ -6,7 +6,7 @@ use std::process::Stdio;
 use oci_runtime_integration::bundle::{args, script};
 use oci_runtime_integration::case::{Case, case, case_with, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{Running, eventually, spawn};
+use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, spawn};
 use rustix::process::Signal;
 
 const CATCHER: &str = "trap 'exit 11' USR1; trap 'exit 12' TERM; trap 'exit 13' HUP; \
@@ -150,6 +150,39 @@ fn without_keep_nothing_is_left_even_of_a_failed_run() {
         &["exec: \"nonesuch\": executable file not found in $PATH"],
     );
     case.assert_clean();
+}
+
+/// Whoever stays to the end deletes what it has made, and not what has come by that name since.
+#[test]
+fn a_container_that_was_made_anew_meanwhile_stays() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("is not asked for as much") {
+        return;
+    }
+    for status in ["created", "running", "stopped"] {
+        let pid_file = text(&case.path(&format!("first-{status}")));
+        let run = start_run(&case, &["--pid-file", &pid_file]);
+        let first = eventually("the pid file", || {
+            fs::read_to_string(&pid_file).ok()?.parse().ok()
+        });
+        case.await_payload(first);
+        run.signal(Signal::STOP);
+        case.runtime(&["delete", "--force", &case.id]).ok();
+        let second = if status == "created" {
+            case.create()
+        } else {
+            case.start()
+        };
+        if status == "stopped" {
+            case.runtime(&["kill", &case.id, "KILL"]).ok();
+            eventually("its end", || (case.status() == "stopped").then_some(()));
+        }
+        run.signal(Signal::CONT);
+        assert_eq!(run.wait().code, 137, "{status}");
+        assert_eq!(case.status(), status);
+        case.runtime(&["delete", "--force", &case.id]).ok();
+        case.reap(second);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Create, Process, StateRoot, delete, own_stdio};
+use oci_runtime::{Bundle, Create, Process, StateRoot, delete_of, own_stdio};
 
 use crate::activation;
 use crate::call::Call;
@@ -48,7 +48,7 @@ pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
 
 /// Ends and removes a container that is not to be after all.
 pub(crate) fn unmake(process: &Process, root: &StateRoot, id: &str) {
-    match delete(root, id, true) {
+    match delete_of(root, id, process, true) {
         // Whoever inherits our children need not wait for it. That it was somebody else who did is as good.
         Ok(()) => drop(process.wait()),
         Err(error) => log::warn!("cannot delete the container again: {error}"),

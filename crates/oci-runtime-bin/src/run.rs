@@ -2,7 +2,7 @@
 
 use nix::sys::prctl::set_child_subreaper;
 use oci_runtime::spec::Spec;
-use oci_runtime::{Bundle, Create, Error, Kind, Process, Recorder, StateRoot, delete, oom_kills};
+use oci_runtime::{Bundle, Create, Error, Process, Recorder, StateRoot, delete_of, oom_kills};
 
 use crate::activation;
 use crate::call::Call;
@@ -146,7 +146,8 @@ fn stay(
         saved?;
         return attended;
     }
-    let deleted = clear_away(&call.root, &id, attended.is_err());
+    // It has ended, unless we could not stay to see it.
+    let deleted = delete_of(&call.root, &id, &process, attended.is_err());
     let status = attended?;
     deleted?;
     saved?;
@@ -178,16 +179,5 @@ fn tell_of_oom(root: &StateRoot, id: &str) {
         log::warn!(
             "container was OOM-killed: {count} of its processes, because memory ran out (memory limit too low?)"
         );
-    }
-}
-
-/// Deletes the container, which has ended unless we could not stay to see it. Somebody else may have been faster, and may
-/// even have made another one by that id, which then runs: neither is an error, and the other one stays.
-fn clear_away(root: &StateRoot, id: &str, force: bool) -> Result<(), Failure> {
-    match delete(root, id, force) {
-        Err(error) if !force && matches!(error.kind(), Kind::NotFound | Kind::WrongStatus) => {
-            Ok(())
-        }
-        other => Ok(other?),
     }
 }

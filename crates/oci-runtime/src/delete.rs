@@ -16,6 +16,7 @@ use oci_runtime_cgroups::{Bus, Layout, Paths};
 use crate::cgroup;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::hooks;
+use crate::process::Process;
 use crate::signal;
 use crate::spec::{self, Spec};
 use crate::state::{State, StateDirectory, StateRoot, Status};
@@ -30,19 +31,37 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The container runs, its state cannot be read, or something of it cannot be removed.
 pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
-    match delete_existing(root, id, force) {
+    delete_any(root, id, None, force)
+}
+
+/// As [`delete`] for the container whose first process was `process`. Somebody else may have deleted it, and may even have made
+/// another one by that id since: that one is left alone, and neither is an error.
+///
+/// # Errors
+/// As [`delete`].
+pub fn delete_of(root: &StateRoot, id: &str, process: &Process, force: bool) -> Result<()> {
+    match delete_any(root, id, Some(process.pid()), force) {
+        Err(error) if error.kind() == Kind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn delete_any(root: &StateRoot, id: &str, only: Option<i32>, force: bool) -> Result<()> {
+    match delete_existing(root, id, only, force) {
         Err(error) if force && error.kind() == Kind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn delete_existing(root: &StateRoot, id: &str, force: bool) -> Result<()> {
+fn delete_existing(root: &StateRoot, id: &str, only: Option<i32>, force: bool) -> Result<()> {
     let mut directory = root.open(id)?;
-    match force {
-        true => lock_by_force(&mut directory)?,
-        false => directory.lock()?,
+    match (force, only) {
+        (true, None) => lock_by_force(&mut directory)?,
+        // Whoever works on it may have made it anew.
+        _ => directory.lock()?,
     }
-    let error = match directory.load() {
+    let error = match directory.load::<State>() {
+        Ok(Some(state)) if only.is_some_and(|pid| pid != state.init_process_pid) => return Ok(()),
         Ok(Some(state)) => return delete_known(root, &directory, &state, force),
         // A creation that was killed before it had written anything has made nothing else.
         Ok(None) => return directory.remove(),

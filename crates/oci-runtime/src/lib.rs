@@ -48,7 +48,7 @@ pub mod spec;
 pub use bundle::Bundle;
 pub use cgroup::CgroupManager;
 pub use create::{Create, create, own_stdio, plan, record, run};
-pub use delete::delete;
+pub use delete::{delete, delete_of};
 pub use error::{Error, Kind, Result, StepFailure};
 pub use events::{Event, Stats, Watch, oom_kills, stats, watch};
 pub use exec::{Describe, Exec, exec, exec_recorded};
