@@ -5,12 +5,15 @@
 #![no_main]
 
 mod scratch;
+#[path = "../../crates/oci-runtime/src/lower/tests/mutated/values.rs"]
+mod values;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use oci_runtime::{Bundle, CgroupManager, Lane, Plan, StateRoot, plan};
 use oci_runtime_init::op::Step;
 use oci_runtime_init::wire::{Header, Reader, Wire};
 use serde_json::Value;
+use values::{NUMBERS, TEXTS, places};
 
 fuzz_target!(|json: &[u8]| {
     let bundle = scratch::with("config.json", json).join("container");
@@ -45,58 +48,6 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     }
 });
 
-/// Texts that mean something somewhere.
-const TEXTS: &[&str] = &[
-    "",
-    "/",
-    ".",
-    "..",
-    "../../etc",
-    "/../../x",
-    "/a/../../b",
-    "a//b/./c",
-    "/proc/../sys",
-    "/dev",
-    "/proc",
-    "\u{0}",
-    "a\nb",
-    "rbind",
-    "ro",
-    "tmpcopyup",
-    "tmpfs",
-    "bind",
-    "cgroup",
-    "proc",
-    "user",
-    "network",
-    "time",
-    "c",
-    "p",
-    "shared",
-    "0-3",
-    "SCMP_ACT_ALLOW",
-    "SCMP_ACT_NOTIFY",
-    "RLIMIT_NOFILE",
-    "CAP_SYS_ADMIN",
-    "net.ipv4.ip_forward",
-    "kernel/../../shm",
-];
-
-const NUMBERS: &[i64] = &[
-    0,
-    1,
-    -1,
-    4095,
-    4096,
-    1 << 20,
-    (1 << 31) - 1,
-    1 << 31,
-    (1 << 32) - 1,
-    1 << 32,
-    i64::MAX,
-    i64::MIN,
-];
-
 /// One value replaced, taken away or doubled, or exchanged for another of the same document.
 fn change(mut document: Value, seed: u32) -> Value {
     let mut random = seed;
@@ -104,19 +55,19 @@ fn change(mut document: Value, seed: u32) -> Value {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (random >> 8) as usize % below.max(1)
     };
-    let mut places = Vec::new();
-    list(String::new(), &document, &mut places);
-    if places.is_empty() {
+    let mut all = Vec::new();
+    places("", &document, &mut all);
+    if all.is_empty() {
         return document;
     }
-    let place = places[next(places.len())].clone();
+    let place = all[next(all.len())].clone();
     let new = match next(6) {
         0 => Value::from(TEXTS[next(TEXTS.len())]),
         1 => Value::from(NUMBERS[next(NUMBERS.len())]),
         2 => Value::from(next(2) == 0),
         3 => Value::Null,
         _ => document
-            .pointer(&places[next(places.len())])
+            .pointer(&all[next(all.len())])
             .cloned()
             .unwrap_or_default(),
     };
@@ -135,30 +86,6 @@ fn change(mut document: Value, seed: u32) -> Value {
 
 fn unescaped(name: &str) -> String {
     name.replace("~1", "/").replace("~0", "~")
-}
-
-/// Pointers to all values of a document but the whole.
-fn list(at: String, value: &Value, places: &mut Vec<String>) {
-    let below: Vec<(String, &Value)> = match value {
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (index.to_string(), item))
-            .collect(),
-        Value::Object(members) => {
-            let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
-            members
-                .iter()
-                .map(|(name, value)| (escaped(name), value))
-                .collect()
-        }
-        _ => Vec::new(),
-    };
-    for (name, value) in below {
-        let place = format!("{at}/{name}");
-        places.push(place.clone());
-        list(place, value, places);
-    }
 }
 
 fn verify(plan: &Plan) {

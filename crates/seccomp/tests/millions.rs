@@ -6,11 +6,13 @@
 
 mod evaluator;
 mod library;
+mod vocabulary;
 
 use evaluator::Readings;
 use oci_runtime_seccomp::{
     Action, Arch, Profile, SeccompData, Syscall, SyscallArg, Text, compile, number, simulate,
 };
+use vocabulary::{NAMES, OPERATORS};
 
 /// Marsaglia's xorshift, 64 bits.
 struct Dice(u64);
@@ -52,7 +54,6 @@ impl Dice {
     }
 }
 
-const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
 const ACTIONS: &[&str] = &[
     "ALLOW",
     "ALLOW",
@@ -64,32 +65,6 @@ const ACTIONS: &[&str] = &[
     "TRAP",
     "LOG",
     "NOTIFY",
-];
-const NAMES: &[&str] = &[
-    "read",
-    "open",
-    "close",
-    "socket",
-    "bind",
-    "connect",
-    "send",
-    "sendto",
-    "socketcall",
-    "ipc",
-    "shmat",
-    "semop",
-    "ioctl",
-    "personality",
-    "prctl",
-    "clone",
-    "openat2",
-    "futex_time64",
-    "set_tls",
-    "cacheflush",
-    "readv",
-    "reed",
-    "arm_sync_file_range",
-    "sync_file_range2",
 ];
 const NATIVES: &[Arch] = &[
     Arch::X86_64,

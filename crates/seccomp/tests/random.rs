@@ -2,6 +2,7 @@
 //! program.
 
 mod evaluator;
+mod vocabulary;
 
 use evaluator::verdict;
 use oci_runtime_seccomp::{
@@ -11,6 +12,7 @@ use oci_runtime_seccomp::{
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use vocabulary::{NAMES, OPERATORS};
 
 const NATIVES: &[Arch] = &[
     Arch::X86_64,
@@ -20,31 +22,6 @@ const NATIVES: &[Arch] = &[
     Arch::Arm,
     Arch::S390x,
     Arch::Mipsel64,
-];
-const NAMES: &[&str] = &[
-    "read",
-    "write",
-    "open",
-    "close",
-    "socket",
-    "bind",
-    "connect",
-    "send",
-    "sendto",
-    "socketcall",
-    "ipc",
-    "shmat",
-    "semop",
-    "ioctl",
-    "personality",
-    "prctl",
-    "clone",
-    "openat2",
-    "futex_time64",
-    "set_tls",
-    "cacheflush",
-    "readv",
-    "reed",
 ];
 const ACTIONS: &[(&str, bool)] = &[
     ("ALLOW", false),
@@ -57,7 +34,6 @@ const ACTIONS: &[(&str, bool)] = &[
     ("TRAP", false),
     ("LOG", false),
 ];
-const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"];
 
 fn text(prefix: &str, name: &str) -> Text<'static> {
     Text::from(format!("{prefix}{name}"))

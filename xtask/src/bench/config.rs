@@ -1,7 +1,12 @@
 //! The bench's config.json: what `spec` of the runtimes gives by default (so every runtime is at home in it), without a
 //! terminal, with a cgroup and limits that do not slow the program down. limit.c does the same from its own tables.
 
+#[path = "../../../crates/oci-runtime/src/spec/example/tables.rs"]
+mod tables;
+
 use std::path::Path;
+
+use tables::{MOUNTS, READONLY_PATHS};
 
 /// The file's text: `args` in a container of the root file system at `rootfs`, in the cgroup `cgroup`; and `source` bound to
 /// /mnt/0, /mnt/1 and so on, as often as `binds` says.
@@ -78,64 +83,9 @@ pub fn config(
         cgroup = quote(cgroup),
         namespaces = namespaces.join(", "),
         masked = list(MASKED),
-        readonly = list(READONLY),
+        readonly = list(READONLY_PATHS),
     )
 }
-
-/// Destination, type, source, options.
-type Mount = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
-
-const MOUNTS: &[Mount] = &[
-    ("/proc", "proc", "proc", &[]),
-    (
-        "/dev",
-        "tmpfs",
-        "tmpfs",
-        &["nosuid", "strictatime", "mode=755", "size=65536k"],
-    ),
-    (
-        "/dev/pts",
-        "devpts",
-        "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
-    ),
-    (
-        "/dev/shm",
-        "tmpfs",
-        "shm",
-        &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-    ),
-    (
-        "/dev/mqueue",
-        "mqueue",
-        "mqueue",
-        &["nosuid", "noexec", "nodev"],
-    ),
-    (
-        "/sys",
-        "sysfs",
-        "sysfs",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ),
-    (
-        "/sys/fs/cgroup",
-        "cgroup",
-        "cgroup",
-        &["nosuid", "noexec", "nodev", "relatime", "ro"],
-    ),
-];
 
 const MASKED: &[&str] = &[
     "/proc/acpi",
@@ -148,14 +98,6 @@ const MASKED: &[&str] = &[
     "/proc/sched_debug",
     "/proc/scsi",
     "/sys/firmware",
-];
-
-const READONLY: &[&str] = &[
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
 ];
 
 /// A JSON string.

@@ -1,6 +1,8 @@
 //! The configuration that `ocirun spec` writes: a shell in an otherwise empty bundle, isolated in all but its user ids,
 //! with three capabilities.
 
+mod tables;
+
 use std::collections::BTreeMap;
 
 use oci_runtime_cgroups::{DeviceRule, Resources};
@@ -8,6 +10,8 @@ use oci_runtime_cgroups::{DeviceRule, Resources};
 use super::{
     Capabilities, Hooks, IdMapping, Linux, Mount, Namespace, Process, Rlimit, Root, Spec, Str, User,
 };
+
+use tables::{MOUNTS, READONLY_PATHS, Row};
 
 /// Version of the specification that this library implements.
 pub const OCI_VERSION: &str = "1.3.0";
@@ -85,70 +89,6 @@ const MASKED_PATHS: &[&str] = &[
     "/proc/timer_stats",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
-];
-
-/// What would change the host if it were written.
-const READONLY_PATHS: &[&str] = &[
-    "/proc/bus",
-    "/proc/fs",
-    "/proc/irq",
-    "/proc/sys",
-    "/proc/sysrq-trigger",
-];
-
-/// Destination, type, source, options.
-type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-);
-
-const MOUNTS: &[Row] = &[
-    ("/proc", "proc", "proc", &[]),
-    (
-        "/dev",
-        "tmpfs",
-        "tmpfs",
-        &["nosuid", "strictatime", "mode=755", "size=65536k"],
-    ),
-    (
-        "/dev/pts",
-        "devpts",
-        "devpts",
-        &[
-            "nosuid",
-            "noexec",
-            "newinstance",
-            "ptmxmode=0666",
-            "mode=0620",
-            "gid=5",
-        ],
-    ),
-    (
-        "/dev/shm",
-        "tmpfs",
-        "shm",
-        &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
-    ),
-    (
-        "/dev/mqueue",
-        "mqueue",
-        "mqueue",
-        &["nosuid", "noexec", "nodev"],
-    ),
-    (
-        "/sys",
-        "sysfs",
-        "sysfs",
-        &["nosuid", "noexec", "nodev", "ro"],
-    ),
-    (
-        "/sys/fs/cgroup",
-        "cgroup",
-        "cgroup",
-        &["nosuid", "noexec", "nodev", "relatime", "ro"],
-    ),
 ];
 
 fn process() -> Process<'static> {

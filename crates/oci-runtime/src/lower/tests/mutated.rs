@@ -1,6 +1,8 @@
 //! Configurations of engines with parts changed at random: whatever is in them, there is a judgement, and what is accepted
 //! becomes a plan whose paths stay below the root.
 
+mod values;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -9,64 +11,7 @@ use crate::check::{Severity, check};
 use crate::lower::create;
 use crate::plan::{Lane, Plan};
 use crate::spec::{Spec, parse};
-
-/// Texts that mean something somewhere.
-const TEXTS: &[&str] = &[
-    "",
-    "/",
-    ".",
-    "..",
-    "../../etc",
-    "/../../x",
-    "/a/../../b",
-    "a//b/./c",
-    "/proc/../sys",
-    "/dev/../dev/null",
-    "\u{0}",
-    "a\nb",
-    "rbind",
-    "ro",
-    "mode=1777",
-    "tmpfs",
-    "bind",
-    "cgroup",
-    "proc",
-    "none",
-    "user",
-    "network",
-    "time",
-    "mount",
-    "c",
-    "p",
-    "/proc/self/ns/net",
-    "SCMP_ACT_ALLOW",
-    "SCMP_ACT_ERRNO",
-    "RLIMIT_NOFILE",
-    "CAP_SYS_ADMIN",
-    "net.ipv4.ip_forward",
-    "kernel/../../shm",
-    "shared",
-    "system.slice:a:b",
-    "0-3",
-    "\u{fffd}\u{e4}",
-];
-
-const NUMBERS: &[i64] = &[
-    0,
-    1,
-    -1,
-    7,
-    4095,
-    4096,
-    1 << 20,
-    (1 << 31) - 1,
-    1 << 31,
-    (1 << 32) - 2,
-    (1 << 32) - 1,
-    1 << 32,
-    i64::MAX,
-    i64::MIN,
-];
+use values::{NUMBERS, TEXTS, places};
 
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -102,28 +47,6 @@ fn change() -> impl Strategy<Value = (prop::sample::Index, Change)> {
         2 => any::<prop::sample::Index>().prop_map(Change::Copy),
     ];
     (any::<prop::sample::Index>(), change)
-}
-
-/// Pointers to all values of a document but the whole.
-fn places(at: &str, value: &Value, all: &mut Vec<String>) {
-    let mut below = |name: String, value: &Value| {
-        let place = format!("{at}/{name}");
-        all.push(place.clone());
-        places(&place, value, all);
-    };
-    match value {
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                below(index.to_string(), item);
-            }
-        }
-        Value::Object(members) => {
-            for (name, value) in members {
-                below(name.replace('~', "~0").replace('/', "~1"), value);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn apply(document: &mut Value, place: &prop::sample::Index, change: &Change) {
