@@ -27,9 +27,10 @@ pub struct Cri {
     cgroup: String,
 }
 
-/// Mounts that are shared so that binds can be, and a containerd that another one follows when it ends.
+/// Mounts that are shared so that binds can be, a place for what the network's plugins keep, and a containerd that another one
+/// follows when it ends.
 const SCRIPT: &str = "\
-    mount --make-rshared / && mkdir -p /var/lib/cni && mount -t tmpfs cni /var/lib/cni && ip link set lo up && \
+    mount --make-rshared / && mount -t tmpfs lib /var/lib && ip link set lo up && \
     while :; do containerd --config $1/config.toml >> $1/log 2>&1 & echo $! > $1/pid; wait; done";
 
 /// Starts containerd with `runtime` as its default; with the runtime under test also as the handler `ocirun`. Pods are made

@@ -122,6 +122,14 @@ const RESTARTS: &[Row] = &[
     row("a shim is killed", r#"p=$($C pod); a=$($C run $p 'exec sleep 1000'); i=$($C pid $a); kill -9 $(sed -n 's/^PPid:\t//p' /proc/$i/status); $C wait $a; $C how $a; grep -q '^State:.[SRD]' /proc/$i/status 2>/dev/null || echo ended; $C end $p && echo removed"#, "ended\nremoved"),
 ];
 
+/// What runc gives up at, or starts only to see it fail.
+#[rustfmt::skip]
+const BEYOND: &[Row] = &[
+    row("little memory", r#"$C once $P 'echo up' 'linux { resources { memory_limit_in_bytes: 1048576 } }'"#, "up\nstatus"),
+    row("a capability that the node lacks is left out", r#"$C once $P 'grep CapEff /proc/self/status' "linux { security_context { capabilities { add_capabilities: 'SYS_RESOURCE' } } }""#, "CapEff:\t00000000a"),
+    row("a filter without execve is refused", r#"echo '{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW"}]}' > profile.json; $C run $P 'true' "linux { security_context { seccomp { profile_type: Localhost localhost_ref: '$PWD/profile.json' } } }""#, "execve must be allowed"),
+];
+
 /// Runs rows with both runtimes, side by side.
 fn compare(rows: &[Row]) {
     if !only_ocirun("it would be compared with itself") {
@@ -190,11 +198,28 @@ fn restarts_are_survived_as_with_runc() {
 }
 
 #[test]
+fn what_stops_runc_is_carried_out_or_explained() {
+    if !only_ocirun("others give up") {
+        return;
+    }
+    let Some(case) = case() else { return };
+    let ours = binary().canonicalize().expect("the runtime's path");
+    let cgroup = format!("{}-ours", case.cgroup);
+    let all = observe_all(&case.path("ours"), &cgroup, &ours, BEYOND);
+    for (row, observed) in BEYOND.iter().zip(all) {
+        let (what, text) = (row.what, observed.text);
+        assert!(text.contains(row.shows), "{what}: {text}");
+    }
+}
+
+#[test]
 fn the_documentation_has_the_table() {
     let versions = ["containerd --version", "runc --version | head -1"];
     document(
         "cri",
         &versions,
-        &[PODS, CONTAINERS, EXEC, SECURITY, RESOURCES, RESTARTS],
+        &[
+            PODS, CONTAINERS, EXEC, SECURITY, RESOURCES, RESTARTS, BEYOND,
+        ],
     );
 }

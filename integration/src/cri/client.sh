@@ -25,7 +25,10 @@ call() {
             grpc-message:) text=${value%?} ;;
         esac
     done < "$work.headers"
-    if [ "$status" = 0 ]; then
+    # Most have nothing to say.
+    if [ "$status" = 0 ] && [ "$(stat -c %s "$work.answer")" = 5 ]; then
+        return
+    elif [ "$status" = 0 ]; then
         tail -c +6 "$work.answer" | protoc -I "$here" --decode="runtime.v1.${method}Response" api.proto
     else
         printf 'error: code = %s desc = %b\n' "$(code "$status")" "${text//%/\\x}" >&2
@@ -62,10 +65,10 @@ pod() {
         linux { cgroup_parent: '$CRI_PARENT' }"
     # A pod has one unless it has the node's network.
     case ${1-} in *hostname:* | *"network: NODE"*) ;; *) config="$config hostname: 'pod'" ;; esac
-    answer=$(call RunPodSandbox "config { $config }" "config { ${1-} } runtime_handler: '${2-}'") || return
+    answer=$(call RunPodSandbox "config { $config } runtime_handler: '${2-}'" ${1:+"config { $1 }"}) || return
     id=$(echo "$answer" | field pod_sandbox_id)
     echo "$config" > "$CRI_PLACE/pods/$id"
-    echo "${1-}" > "$CRI_PLACE/pods/$id.more"
+    printf %s "${1-}" > "$CRI_PLACE/pods/$id.more"
     echo "$id"
 }
 
@@ -83,12 +86,14 @@ podstatus() {
 # create POD LINE [CONFIG]: the id of a new container of the image that is to run a line of shell, if there is one. As of
 # the kubelet it has pids of its own if nothing is said about them.
 create() {
-    local name="c$$" config answer
+    local name="c$$" config more answer
     config="metadata { name: '$name' } image { image: '$CRI_IMAGE' } log_path: '$name.log'"
     [ -z "$2" ] || config="$config command: ['sh', '-c', \"$(text_of "$2")\"]"
     case ${3-} in *namespace_options*) ;; *) config="$config linux { security_context { namespace_options { pid: CONTAINER } } }" ;; esac
+    more="config { ${3-} } sandbox_config { $(cat "$CRI_PLACE/pods/$1.more") }"
+    [ "$more" != "config {  } sandbox_config {  }" ] || more=
     answer=$(call CreateContainer "pod_sandbox_id: '$1' config { $config } sandbox_config { $(cat "$CRI_PLACE/pods/$1") }" \
-        "config { ${3-} } sandbox_config { $(cat "$CRI_PLACE/pods/$1.more") }") || return
+        ${more:+"$more"}) || return
     echo "$answer" | field container_id
 }
 
