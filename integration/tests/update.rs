@@ -194,7 +194,7 @@ fn a_refused_limit_names_file_value_and_pointer_and_changes_nothing() {
             &[
                 "write",
                 "cpu.",
-                "(linux.resources/cpu/period)",
+                "(/linux/resources/cpu/period)",
                 "EINVAL",
                 "no limit was changed",
             ],

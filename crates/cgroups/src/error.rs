@@ -33,7 +33,7 @@ pub enum Error {
         mount_point: Option<PathBuf>,
     },
     /// A setting has a value that means nothing.
-    #[error("linux.resources{pointer}: {value}: {reason}")]
+    #[error("/linux/resources{pointer}: {value}: {reason}")]
     Invalid {
         /// JSON pointer below `/linux/resources`.
         pointer: String,
@@ -43,7 +43,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A setting that this mode of cgroups cannot express and that must not be dropped.
-    #[error("linux.resources{pointer} cannot be applied: {reason}")]
+    #[error("/linux/resources{pointer} cannot be applied: {reason}")]
     Unsupported {
         /// JSON pointer below `/linux/resources`.
         pointer: String,
@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// A setting needs a controller that this host does not offer.
     #[error(
-        "linux.resources{pointer} needs the cgroup controller {controller}, which is not available"
+        "/linux/resources{pointer} needs the cgroup controller {controller}, which is not available"
     )]
     Controller {
         /// JSON pointer below `/linux/resources`.
@@ -62,7 +62,7 @@ pub enum Error {
     },
     /// A memory limit lies below what is in use and `checkBeforeUpdate` is set.
     #[error(
-        "linux.resources{pointer}: {limit} is below the {usage} bytes that {file:?} reports in use"
+        "/linux/resources{pointer}: {limit} is below the {usage} bytes that {file:?} reports in use"
     )]
     Usage {
         /// JSON pointer below `/linux/resources`.
@@ -367,7 +367,7 @@ impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             "" => Ok(()),
-            pointer => write!(f, " (linux.resources{pointer})"),
+            pointer => write!(f, " (/linux/resources{pointer})"),
         }
     }
 }

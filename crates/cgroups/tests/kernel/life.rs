@@ -191,7 +191,7 @@ fn a_refused_value_names_file_value_errno_and_setting() {
         "cpu.cfs_period_us",
         "\"1\"",
         "EINVAL",
-        "linux.resources/cpu/period",
+        "/linux/resources/cpu/period",
     ] {
         assert!(text.contains(part), "{text}");
     }
