@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::runtime::{binary, read, spawn, tool};
+use crate::runtime::{Finished, binary, read, spawn, tool};
 
 /// Something that users do with an engine.
 #[derive(Debug)]
@@ -39,7 +39,11 @@ pub fn observe(
     let mut command = Command::new(&all[0]);
     command.args(&all[1..]).current_dir(directory);
     command.envs(variables.iter().map(|(name, value)| (*name, value)));
-    let finished = spawn(command, directory, Stdio::null()).wait();
+    observed(&spawn(command, directory, Stdio::null()).wait())
+}
+
+/// What a script that has ended has led to.
+pub fn observed(finished: &Finished) -> Observed {
     let text = format!(
         "{}{}status {}\n",
         finished.stdout, finished.stderr, finished.code
@@ -62,7 +66,7 @@ pub fn assert_same<'a>(
     for ((row, theirs), ours) in rows.into_iter().zip(theirs).zip(ours) {
         if theirs != ours || !ours.text.contains(row.shows) {
             let (theirs, ours) = (&theirs.text, &ours.text);
-            differences += &format!("== {}\n-- runc\n{theirs}-- here\n{ours}", row.what);
+            differences += &format!("== {}\n-- peer\n{theirs}-- here\n{ours}", row.what);
         }
     }
     assert!(differences.is_empty(), "{differences}");
@@ -79,6 +83,10 @@ pub fn document(engine: &str, versions: &[&str], rows: &[&[Row]]) {
         format!("<!-- {engine}: end -->"),
     );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/engines.md");
+    if !path.exists() {
+        eprintln!("not run: the documentation is not on this machine");
+        return;
+    }
     let text = read(&path);
     let (before, rest) = text.split_once(&begin).expect("where the table begins");
     let (written, after) = rest.split_once(&end).expect("where it ends");
@@ -154,10 +162,18 @@ fn without_explanation(line: &str) -> String {
 /// # Panics
 /// When it cannot be made.
 pub fn as_runc(directory: &Path) -> PathBuf {
+    as_peer(directory, "runc")
+}
+
+/// The same with another name.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn as_peer(directory: &Path, name: &str) -> PathBuf {
     let bin = directory.join("bin");
     std::fs::create_dir_all(&bin).expect("a directory");
     let runtime = binary().canonicalize().expect("the runtime's path");
-    std::os::unix::fs::symlink(runtime, bin.join("runc")).expect("a link");
+    std::os::unix::fs::symlink(runtime, bin.join(name)).expect("a link");
     bin
 }
 

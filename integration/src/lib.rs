@@ -21,6 +21,7 @@ pub mod cri;
 pub mod docker;
 pub mod engine;
 pub mod host;
+pub mod login;
 pub mod podman;
 pub mod residue;
 pub mod rootfs;

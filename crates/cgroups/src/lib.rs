@@ -90,7 +90,9 @@ pub use freezer::{freeze, is_frozen, kill_all, thaw};
 pub use layout::{Hierarchy, Layout, Mode};
 pub use limits::present::Present;
 pub use limits::write::{Check, Limits, OnRefusal, Origin, Warning, Write};
-pub use limits::{DEFAULT_DEVICES, io_weight, weight_from_shares, writes, writes_for_update};
+pub use limits::{
+    DEFAULT_DEVICES, io_weight, weight_from_shares, writes, writes_but_devices, writes_for_update,
+};
 pub use oom::{OomWatch, oom_kills};
 pub use paths::{Paths, resolve};
 pub use place::paths_of;

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use log::warn;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oci_runtime_cgroups::Paths;
 use oci_runtime_cgroups::systemd::{self, Unit};
-use oci_runtime_cgroups::{Bus, Layout, Paths};
 
 use crate::cgroup;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::hooks;
+use crate::host::Host;
 use crate::process::Process;
 use crate::signal;
 use crate::spec::{self, Spec};
@@ -359,20 +360,15 @@ fn delete_damaged(directory: &StateDirectory, id: &str) -> Result<()> {
 
 /// The configuration does not say who has made the cgroup, but a path for systemd has another form than one for the file systems.
 fn force_cgroup_of(spec: &Spec<'_>, id: &str) -> Result<()> {
-    let layout = Layout::read()?;
+    let host = Host::read()?;
+    let layout = &host.cgroups;
     let path = Some(&*spec.linux.cgroups_path);
-    let paths = oci_runtime_cgroups::resolve(&layout, path, id)?;
+    let paths = oci_runtime_cgroups::resolve(layout, path, id)?;
     force_cgroup(&paths, None)?;
-    let uid = nix::unistd::geteuid();
-    let bus = if uid.is_root() {
-        Bus::System
-    } else {
-        Bus::User
-    };
-    let Ok(asked) = systemd::asked(path, id, bus) else {
+    let Ok(asked) = systemd::asked(path, id, host.bus()) else {
         return Ok(());
     };
-    let paths = systemd::resolve(&layout, &asked, uid.as_raw())?;
+    let paths = systemd::resolve(layout, &asked, host.outer_euid)?;
     match paths.dirs().into_iter().any(Path::exists) {
         true => force_cgroup(&paths, Some(&asked.unit)),
         false => Ok(()),

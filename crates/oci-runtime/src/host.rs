@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bitflags::bitflags;
-use oci_runtime_cgroups::Layout;
+use oci_runtime_cgroups::{Bus, Layout};
 
 use crate::spec::{Namespace, Process, Spec};
 
@@ -30,6 +30,9 @@ pub struct Host {
     pub euid: u32,
     /// Effective group id of the caller.
     pub egid: u32,
+    /// The caller's effective user id as it is outside of the caller's user namespace: that by which the machine's services,
+    /// systemd among them, know the caller.
+    pub outer_euid: u32,
     /// Whether the caller is in the first user namespace of the machine.
     pub initial_user_namespace: bool,
     /// Namespaces that `config.json` joins by path and that turn out to be the caller's own. Only looked at where
@@ -121,20 +124,34 @@ impl Host {
     /// The kernel is below [`KERNEL_FLOOR`], or /proc does not tell what it should.
     pub fn read() -> Result<Host, HostError> {
         let release = release()?;
+        let euid = nix::unistd::geteuid().as_raw();
+        let initial_user_namespace = inode(USER_NAMESPACE)? == INITIAL_USER_NAMESPACE;
         Ok(Host {
             kernel: supported(&release)?,
             arch: std::env::consts::ARCH,
             cgroups: Layout::read().map_err(HostError::Cgroups)?,
             last_capability: last_capability()?,
-            euid: nix::unistd::geteuid().as_raw(),
+            euid,
             egid: nix::unistd::getegid().as_raw(),
-            initial_user_namespace: inode(USER_NAMESPACE)? == INITIAL_USER_NAMESPACE,
+            outer_euid: match initial_user_namespace {
+                true => euid,
+                false => outer(&read(UID_MAP)?, euid),
+            },
+            initial_user_namespace,
             own_namespaces: Namespaces::empty(),
             grantable: permitted()?,
             modules: SecurityModules::default(),
             resctrl: None,
             kcore: Path::new("/proc/kcore").exists(),
         })
+    }
+
+    /// Where the caller's systemd is found. Root of a user namespace is a user to the machine's.
+    pub(crate) fn bus(&self) -> Bus {
+        match self.euid == 0 && self.initial_user_namespace {
+            true => Bus::System,
+            false => Bus::User,
+        }
     }
 
     /// Fills in what only this process makes worth a system call: with a label, which security modules are on. In a user
@@ -211,6 +228,7 @@ impl Namespaces {
 /// would take a nested namespace with an identity map for it.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 const USER_NAMESPACE: &str = "/proc/self/ns/user";
+const UID_MAP: &str = "/proc/self/uid_map";
 const LAST_CAPABILITY: &str = "/proc/sys/kernel/cap_last_cap";
 
 const NAMESPACES: &[(&str, Namespaces, &str)] = &[
@@ -307,6 +325,23 @@ fn last_capability() -> Result<u8, HostError> {
     }
 }
 
+/// What the parent of a user namespace with this map calls `id`. One that is not mapped has the same name everywhere, that of
+/// nobody.
+fn outer(map: &str, id: u32) -> u32 {
+    let found = map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+        let (inside, outside, count): (u32, u32, u32) =
+            (numbers.next()??, numbers.next()??, numbers.next()??);
+        let offset = id.checked_sub(inside)?;
+        (offset < count).then(|| outside.checked_add(offset))?
+    });
+    found.unwrap_or(id)
+}
+
+fn read(path: &'static str) -> Result<String, HostError> {
+    fs::read_to_string(path).map_err(|source| HostError::Read { path, source })
+}
+
 fn inode(path: &'static str) -> Result<u64, HostError> {
     fs::metadata(path)
         .map(|metadata| metadata.ino())
@@ -376,6 +411,16 @@ mod tests {
             resctrl_in("30 23 0:27 / /resctrl rw - tmpfs resctrl rw\n"),
             None
         );
+    }
+
+    #[test]
+    fn ids_have_another_name_outside() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        for (inside, outside) in [(0, 1000), (1, 100_000), (65536, 165_535), (65537, 65537)] {
+            assert_eq!(outer(map, inside), outside, "{inside}");
+        }
+        assert_eq!(outer("0 0 4294967295\n", 7), 7);
+        assert_eq!(outer("", 65534), 65534);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::guest::Disks;
-use crate::command::check;
+use crate::command::{check, read};
 use crate::error::{Error, Result, io_error};
 use crate::rootfs::replace;
 
@@ -27,7 +27,23 @@ const PACKAGES: &[&str] = &[
     "strace",
     "containerd",
     "umoci",
+    "podman",
+    "crun",
+    "runc",
+    "passt",
+    "uidmap",
+    "libpam-systemd",
+    "dbus-user-session",
+    "catatonit",
 ];
+
+/// Those whose versions are of interest; they are kept beside the image.
+const ENGINES: &[&str] = &["podman", "conmon", "crun", "runc", "passt"];
+
+/// An ordinary user with ids for a user namespace, for what is done by one. The devices are open to all users in every system
+/// with udev, which is not here.
+const USER: &str = r#"chroot "$1" useradd --create-home --shell /bin/sh rootless"#;
+const DEVICES: &str = "z /dev/net/tun 0666 - - -\nz /dev/fuse 0666 - - -\n";
 
 /// Unpacks the kernel that the empty package `linux-image-cloud-amd64` stands for. It is not installed, because its
 /// dependencies would make an initramfs: the disk's driver is built in, so that none is needed.
@@ -77,6 +93,7 @@ const FILES: &[(&str, &str)] = &[
     ("etc/machine-id", "6f63692d72756e74696d652d6775657374\n"),
     ("etc/hostname", "guest\n"),
     ("etc/fstab", ""),
+    ("etc/tmpfiles.d/devices.conf", DEVICES),
 ];
 
 /// Units that only cost time in a machine that lives for minutes.
@@ -120,6 +137,8 @@ pub fn make_unless_kept(directory: &Path, disks: &Disks) -> Result<()> {
     replace(&root)?;
     bootstrap(&root)?;
     adapt(&root)?;
+    let versions = directory.join("versions");
+    fs::write(&versions, engines(&root)?).map_err(io_error("write", &versions))?;
     take_kernel(&root, &disks.kernel)?;
     disk(&root, &disks.root)?;
     fs::remove_dir_all(&root).map_err(io_error("remove", &root))?;
@@ -129,8 +148,11 @@ pub fn make_unless_kept(directory: &Path, disks: &Disks) -> Result<()> {
 fn recipe() -> String {
     let files = FILES.iter().map(|(name, text)| format!("{name}\n{text}"));
     let lists = [PACKAGES, LEFT_OUT, MASKED].map(|list| list.join(" "));
-    let parts = [SUITE.to_owned(), KERNEL.to_owned(), SIZE.to_string()];
-    let parts = parts.into_iter().chain(lists).chain(files);
+    let hooks = [KERNEL, USER].map(str::to_owned);
+    let parts = [SUITE.to_owned(), SIZE.to_string()]
+        .into_iter()
+        .chain(hooks);
+    let parts = parts.chain(lists).chain(files);
     parts.collect::<Vec<_>>().join("\n")
 }
 
@@ -146,9 +168,18 @@ fn bootstrap(root: &Path) -> Result<()> {
         )
         .arg(format!("--include={}", PACKAGES.join(",")))
         .arg(format!("--customize-hook={KERNEL}"))
+        .arg(format!("--customize-hook={USER}"))
         .arg(SUITE)
         .arg(root);
     check(&mut command)
+}
+
+/// A line for each engine's package and its version.
+fn engines(root: &Path) -> Result<String> {
+    let mut command = Command::new("dpkg-query");
+    command.arg(format!("--admindir={}/var/lib/dpkg", root.display()));
+    command.args(["--show", "--showformat=${Package} ${Version}\\n"]);
+    read(command.args(ENGINES))
 }
 
 /// From a system that a person would install to one that runs the payload.

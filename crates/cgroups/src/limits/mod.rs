@@ -38,6 +38,14 @@ pub fn writes(resources: &Resources, layout: &Layout, paths: &Paths) -> Result<L
     Ok(lowering.limits)
 }
 
+/// The limits of a new cgroup but for device rules: for root of a user namespace, to whom the kernel gives no say about
+/// devices, in v1 neither. Such a caller has no device that its own user on the outside has not, and can make none.
+pub fn writes_but_devices(resources: &Resources, layout: &Layout, paths: &Paths) -> Result<Limits> {
+    let mut lowering = Lowering::new(layout, paths);
+    all_but_devices(&mut lowering, resources)?;
+    Ok(lowering.limits)
+}
+
 /// The limits to change of a running cgroup: what `resources` has and nothing else. `devices`, where they are given, take
 /// the place of all rules that were there before; [`DEFAULT_DEVICES`] are added to them again.
 pub fn writes_for_update(

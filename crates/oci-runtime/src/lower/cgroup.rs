@@ -4,7 +4,7 @@
 //! outer lane has opened: moving another process would mean to wait for every fork in the system, in each hierarchy anew.
 
 use oci_runtime_cgroups::systemd::{self, Asked, Property, Unit};
-use oci_runtime_cgroups::{Bus, DeviceRule, Limits, Paths, Present, Resources, writes_for_update};
+use oci_runtime_cgroups::{DeviceRule, Limits, Paths, Present, Resources, writes_for_update};
 use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use super::host_side::later_slot;
@@ -53,22 +53,14 @@ pub(super) fn place(
             ask: None,
         }),
         CgroupManager::Systemd => {
-            let asked = systemd::asked(asked, id, bus(host)).map_err(fail)?;
-            let paths = systemd::resolve(&host.cgroups, &asked, host.euid).map_err(fail)?;
+            let asked = systemd::asked(asked, id, host.bus()).map_err(fail)?;
+            let paths = systemd::resolve(&host.cgroups, &asked, host.outer_euid).map_err(fail)?;
             let properties = properties(spec, host, id, &asked)?;
             Ok(Place {
                 paths,
                 ask: Some((asked, properties)),
             })
         }
-    }
-}
-
-/// Root of a user namespace is a user to the machine's systemd.
-fn bus(host: &Host) -> Bus {
-    match host.euid == 0 && host.initial_user_namespace {
-        true => Bus::System,
-        false => Bus::User,
     }
 }
 
@@ -95,11 +87,7 @@ pub(super) fn make(
     if place.paths.0.is_empty() {
         return refuse_limits(resources, host, warnings);
     }
-    let limits =
-        oci_runtime_cgroups::writes(resources, &host.cgroups, &place.paths).map_err(|error| {
-            let pointer = format!("{RESOURCES}{}", error.pointer().unwrap_or_default());
-            Error::lower(pointer, LowerProblem::Cgroup(error))
-        })?;
+    let limits = limits(resources, host, &place.paths, warnings)?;
     let warning = |warning: &oci_runtime_cgroups::Warning| {
         format!("{RESOURCES}{}: {}", warning.origin, warning.reason)
     };
@@ -120,6 +108,31 @@ pub(super) fn make(
         );
     }
     Ok(())
+}
+
+/// Root of a user namespace has no say about devices: the kernel wants the first one's. That every configuration denies all to
+/// begin with is no loss: what devices there are is what the caller may use, and the container has those that it is given.
+fn limits(
+    resources: &Resources,
+    host: &Host,
+    paths: &Paths,
+    warnings: &mut Vec<String>,
+) -> Result<Limits> {
+    let lower = match host.initial_user_namespace {
+        true => oci_runtime_cgroups::writes,
+        false => oci_runtime_cgroups::writes_but_devices,
+    };
+    let named = |rule: &DeviceRule| !rule.allow && (rule.major.is_some() || rule.minor.is_some());
+    let mut rules = resources.devices.iter().flatten();
+    if !host.initial_user_namespace && rules.any(named) {
+        warnings.push(format!(
+            "{RESOURCES}/devices: root of a user namespace cannot deny devices: the container may use those in it that the caller may"
+        ));
+    }
+    lower(resources, &host.cgroups, paths).map_err(|error| {
+        let pointer = format!("{RESOURCES}{}", error.pointer().unwrap_or_default());
+        Error::lower(pointer, LowerProblem::Cgroup(error))
+    })
 }
 
 /// The step that makes it; answers the limits that are still to be written then.

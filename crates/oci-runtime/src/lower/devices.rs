@@ -1,5 +1,5 @@
 //! Devices: the nodes that every container has (config-linux.md, "Default Devices"), those of the configuration, and
-//! the links beside them. In a user namespace no node can be made, so the host's are bound instead.
+//! the links beside them. In a user namespace, the container's or the caller's, no node can be made, so the host's are bound instead.
 
 use std::path::Path;
 
@@ -63,9 +63,10 @@ pub(super) fn null_source(plan: &mut Plan, linux: &Linux<'_>) -> Result<Slot> {
 pub(super) fn sources(
     plan: &mut Plan,
     spec: &Spec<'_>,
+    host: &Host,
     namespaces: &Namespaces,
 ) -> Result<Sources> {
-    if !namespaces.other_user() {
+    if !namespaces.other_user() && host.initial_user_namespace {
         return Ok(Sources(None));
     }
     let open = |node: &Node| open_one(plan, &node.origin, Path::new(&node.path));

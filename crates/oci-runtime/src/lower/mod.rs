@@ -270,7 +270,7 @@ fn open_on_host<'s>(
         cgroup: cgroup::open(plan, with.cgroup)?,
         null: devices::null_source(plan, &spec.linux)?,
         mounts: mounts::sources(plan, spec, with, maps)?,
-        devices: devices::sources(plan, spec, with.namespaces)?,
+        devices: devices::sources(plan, spec, with.host, with.namespaces)?,
     })
 }
 

@@ -2,13 +2,24 @@
 
 use serde_json::{Value, json};
 
-use super::{CgroupManager, Request, UNIFIED, create, example, golden, host, lower, request};
+use super::{
+    CgroupManager, Host, Lowered, Request, UNIFIED, create, example, golden, host, lower, request,
+};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::spec;
 
 /// As Podman asks for it: the cgroup is a scope of systemd's.
 fn managed(edit: impl FnOnce(&mut Value), manager: CgroupManager) -> Result<Plan> {
+    let lowered = managed_on(&host(UNIFIED), edit, manager)?;
+    Ok(lowered.plan)
+}
+
+fn managed_on(
+    host: &Host,
+    edit: impl FnOnce(&mut Value),
+    manager: CgroupManager,
+) -> Result<Lowered> {
     let mut config: Value = serde_json::from_str(&example()).expect("it parses");
     config["linux"]["cgroupsPath"] = "machine.slice:libpod:golden".into();
     config["linux"]["resources"] = json!({
@@ -22,7 +33,34 @@ fn managed(edit: impl FnOnce(&mut Value), manager: CgroupManager) -> Result<Plan
         cgroup_manager: manager,
         ..request(true)
     };
-    create(&spec, &host(UNIFIED), request).map(|lowered| lowered.plan)
+    create(&spec, host, request)
+}
+
+/// As a user's Podman asks for it, in a namespace where the user is root.
+#[test]
+fn root_of_a_user_namespace_is_a_user_to_systemd_and_has_no_say_about_devices() {
+    let user = Host {
+        outer_euid: 1000,
+        initial_user_namespace: false,
+        ..host(UNIFIED)
+    };
+    let lowered = managed_on(&user, |_| (), CgroupManager::Systemd).expect("it lowers");
+    let text = lowered.plan.to_text();
+    let service = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/machine.slice";
+    assert!(text.contains(service), "{text}");
+    assert!(text.contains("MemoryMax"), "{text}");
+    assert!(!text.contains("Device"), "{text}");
+    assert_eq!(lowered.warnings, [""; 0]);
+    let deny = |config: &mut Value| {
+        let rule = json!({"allow": false, "type": "c", "major": 1, "minor": 5, "access": "w"});
+        config["linux"]["resources"]["devices"] = json!([rule]);
+    };
+    let lowered = managed_on(&user, deny, CgroupManager::Systemd).expect("it lowers");
+    assert!(
+        lowered.warnings[0].contains("cannot deny devices"),
+        "{:?}",
+        lowered.warnings
+    );
 }
 
 #[test]
