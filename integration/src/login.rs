@@ -26,19 +26,27 @@ pub struct Login {
     count: Cell<usize>,
 }
 
-/// Logs the user in, with `directory` made for scripts and their output. Nothing where there is no such user or no systemd,
-/// which is said.
+/// Whether there is the user, with a systemd; says on stderr if not. It is to be asked before a case is made: the user's
+/// runtime directory is a mount, which stays.
+pub fn is_here() -> bool {
+    let Some(uid) = uid().filter(|_| Path::new("/run/systemd/system").exists()) else {
+        eprintln!("not run: this host has no systemd or no user {USER}");
+        return false;
+    };
+    // The user's systemd stays when a session ends, and the next one has it at once.
+    tool("loginctl", &["enable-linger", USER]);
+    eventually("the user's bus", || {
+        let bus = format!("/run/user/{uid}/bus");
+        Path::new(&bus).exists().then_some(())
+    });
+    true
+}
+
+/// Logs the user in, with `directory` made for scripts and their output.
 ///
 /// # Panics
 /// When PAM lets nobody in.
-pub fn login(directory: &Path) -> Option<Login> {
-    let there = Path::new("/run/systemd/system").exists() && uid().is_some();
-    if !there {
-        eprintln!("not run: this host has no systemd or no user {USER}");
-        return None;
-    }
-    // It stays when the session ends, and the next one is there at once.
-    tool("loginctl", &["enable-linger", USER]);
+pub fn login(directory: &Path) -> Login {
     fs::create_dir_all(directory).expect("a directory");
     chown(directory, uid(), uid()).expect("the user's directory");
     let mut shell = Command::new("runuser")
@@ -58,7 +66,7 @@ pub fn login(directory: &Path) -> Option<Login> {
         let running = login.run("systemctl --user is-active default.target");
         (running.code == 0).then_some(())
     });
-    Some(login)
+    login
 }
 
 /// The user's id, if there is such a user.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use oci_runtime_integration::bundle::{self, push};
 use oci_runtime_integration::case::{Case, case};
-use oci_runtime_integration::login::{Login, login, uid};
+use oci_runtime_integration::login::{Login, is_here, login, uid};
 use oci_runtime_integration::runtime::{Finished, binary, read};
 use oci_runtime_integration::{cgroup, host, rootfs};
 use serde_json::{Value, json};
@@ -21,9 +21,12 @@ struct Mine {
 
 /// Nothing where nobody can log in, which is said.
 fn mine(edit: impl FnOnce(&mut Value)) -> Option<Mine> {
+    if !is_here() {
+        return None;
+    }
     let case = case()?;
     let directory = case.path("login");
-    let login = login(&directory)?;
+    let login = login(&directory);
     let mut config = bundle::config(&case.id, rootfs::shared(), "");
     config["linux"]["cgroupsPath"] = format!("user.slice:oci:{}", case.id).into();
     edit(&mut config);
@@ -38,7 +41,7 @@ fn mine(edit: impl FnOnce(&mut Value)) -> Option<Mine> {
 }
 
 impl Mine {
-    /// A command of the runtime, by root of a user namespace of the user's.
+    /// A command of the runtime, by root of a new user namespace of the user's.
     fn command(&self, words: &str) -> String {
         format!(
             "unshare --user --map-root-user --map-auto --mount {} --root state --systemd-cgroup {words}",
@@ -48,6 +51,14 @@ impl Mine {
 
     fn runtime(&self, words: &str) -> Finished {
         self.login.run(&self.command(words))
+    }
+
+    /// The same in the user namespace of a process, as an engine has one for all its commands.
+    fn beside(&self, pid: i32, words: &str) -> Finished {
+        let enter = format!("nsenter --target {pid} --user --preserve-credentials");
+        let command = self.command(words);
+        let (_, command) = command.split_once("--mount").expect("what unshare is told");
+        self.login.run(&format!("{enter} {command}"))
     }
 
     fn id(&self) -> &str {
@@ -130,20 +141,27 @@ fn a_user_s_container_is_a_scope_of_the_user_s_systemd() {
         assert_eq!(mine.property(name), value, "{name}");
     }
     let id = mine.id();
-    mine.runtime(&format!("update --memory 50331648 --pids-limit 20 {id}"))
-        .ok();
+    mine.beside(
+        init,
+        &format!("update --memory 50331648 --pids-limit 20 {id}"),
+    )
+    .ok();
     mine.login.run("systemctl --user daemon-reload").ok();
     written(&[("memory.max", "50331648"), ("pids.max", "20")]);
     // Joins the cgroup and may make another below.
     let inside = "sh -c 'cat /proc/self/cgroup; mkdir /sys/fs/cgroup/below && echo made'";
-    let said = mine.runtime(&format!("exec {id} {inside}")).ok().stdout;
+    let said = mine
+        .beside(init, &format!("exec {id} {inside}"))
+        .ok()
+        .stdout;
     assert_eq!(said, "0::/\nmade\n");
     for (verb, state) in [("pause", "paused"), ("resume", "running")] {
-        mine.runtime(&format!("{verb} {id}")).ok();
-        let said = mine.runtime(&format!("state {id}")).ok().stdout;
-        assert!(said.contains(&format!("\"status\": \"{state}\"")), "{said}");
+        mine.beside(init, &format!("{verb} {id}")).ok();
+        let said = mine.beside(init, &format!("state {id}")).ok().stdout;
+        let said: Value = serde_json::from_str(&said).expect("JSON");
+        assert_eq!(said["status"], state);
     }
-    mine.runtime(&format!("kill {id} KILL")).ok();
+    mine.beside(init, &format!("kill {id} KILL")).ok();
     mine.runtime(&format!("delete --force {id}")).ok();
     assert_eq!(mine.property("LoadState"), "not-found");
     assert!(!cgroup_of(&expected).exists());

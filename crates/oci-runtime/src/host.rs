@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bitflags::bitflags;
+use nix::unistd::{AccessFlags, access};
 use oci_runtime_cgroups::{Bus, Layout};
 
 use crate::spec::{Namespace, Process, Spec};
@@ -24,6 +25,9 @@ pub struct Host {
     pub arch: &'static str,
     /// Where the control groups are and which.
     pub cgroups: Layout,
+    /// Whether the caller may make a cgroup where one belongs without a path. Only looked at where it matters, see
+    /// [`Host::look_at`].
+    pub may_make_cgroups: bool,
     /// Number of the highest capability the kernel has.
     pub last_capability: u8,
     /// Effective user id of the caller.
@@ -130,6 +134,7 @@ impl Host {
             kernel: supported(&release)?,
             arch: std::env::consts::ARCH,
             cgroups: Layout::read().map_err(HostError::Cgroups)?,
+            may_make_cgroups: true,
             last_capability: last_capability()?,
             euid,
             egid: nix::unistd::getegid().as_raw(),
@@ -166,7 +171,8 @@ impl Host {
     }
 
     /// Fills in what only this configuration makes worth a system call: what its process does, and with sysctls or network devices, which
-    /// of the namespaces it joins by path are the caller's own. A path that cannot be followed is left to the one who opens it.
+    /// of the namespaces it joins by path are the caller's own; and without a path of a cgroup, whether an unprivileged caller can have one.
+    /// A path that cannot be followed is left to the one who opens it.
     pub fn look_at(&mut self, spec: &Spec<'_>) {
         if let Some(process) = &spec.process {
             self.look_at_process(process, spec.linux.namespace("user").is_some());
@@ -176,6 +182,9 @@ impl Host {
         }
         if spec.linux.intel_rdt.is_some() {
             self.resctrl = resctrl();
+        }
+        if spec.linux.cgroups_path.is_empty() && self.bus() == Bus::User {
+            self.may_make_cgroups = may_make_cgroups(&self.cgroups);
         }
         if spec.linux.sysctl.is_empty() && spec.linux.net_devices.is_empty() {
             return;
@@ -237,6 +246,16 @@ const NAMESPACES: &[(&str, Namespaces, &str)] = &[
     ("uts", Namespaces::UTS, "/proc/self/ns/uts"),
     ("user", Namespaces::USER, USER_NAMESPACE),
 ];
+
+/// Whether all directories that a cgroup is made in without a path can be written to.
+fn may_make_cgroups(layout: &Layout) -> bool {
+    let Ok(paths) = oci_runtime_cgroups::resolve(layout, None, "any") else {
+        return false;
+    };
+    let parents = paths.dirs().into_iter().filter_map(Path::parent);
+    let mut found = parents.map(|parent| access(parent, AccessFlags::W_OK).is_ok());
+    found.all(|writable| writable)
+}
 
 fn own_namespace(namespace: &Namespace<'_>) -> Option<Namespaces> {
     let (_, kind, own) = NAMESPACES

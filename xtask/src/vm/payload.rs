@@ -48,8 +48,34 @@ pub fn tests(staging: &Path, archive: &Path, filters: &[String]) -> Result<()> {
 
 /// Packs a script that gives a shell to whoever sits before the terminal, and the tests to try.
 pub fn shell(staging: &Path, archive: &Path) -> Result<()> {
-    let script = format!("{ENVIRONMENT}bash -i\n{DRAIN}exit 0\n");
+    let terminal = terminal(&host_terminal());
+    let script = format!("{ENVIRONMENT}{terminal}bash -i\n{DRAIN}exit 0\n");
     pack(staging, archive, &executables()?, &script)
+}
+
+/// What stty(1) and the environment say of our own terminal: rows, columns, kind. A serial port knows nothing of the one behind it.
+fn host_terminal() -> String {
+    let mut stty = Command::new("stty");
+    stty.arg("size").stdin(Stdio::inherit());
+    let size = stty.output();
+    let size = size.map(|output| output.stdout).unwrap_or_default();
+    let kind = std::env::var("TERM").unwrap_or_default();
+    format!("{} {kind}", String::from_utf8_lossy(&size).trim())
+}
+
+/// Lines that tell it to the guest's, if it is all there.
+fn terminal(words: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-+.".contains(c);
+    match words.split(' ').collect::<Vec<_>>()[..] {
+        [rows, columns, kind]
+            if [rows, columns, kind]
+                .iter()
+                .all(|word| !word.is_empty() && word.chars().all(plain)) =>
+        {
+            format!("stty rows {rows} cols {columns}\nexport TERM={kind}\n")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Lines that run each wanted executable once for each filter, and count those that fail.
@@ -163,6 +189,15 @@ mod tests {
             "running",
         ] {
             assert!(executable(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_guest_s_terminal_is_like_ours_where_we_have_one() {
+        let lines = "stty rows 24 cols 80\nexport TERM=xterm-256color\n";
+        assert_eq!(terminal("24 80 xterm-256color"), lines);
+        for words in ["", " ", "24 80 ", " dumb", "24 80 $(id)", "24 80 a b"] {
+            assert_eq!(terminal(words), "", "{words}");
         }
     }
 

@@ -43,11 +43,14 @@ pub(super) fn place(
 ) -> Result<Place> {
     let asked = (!spec.linux.cgroups_path.is_empty()).then_some(&*spec.linux.cgroups_path);
     let fail = |error| Error::lower(PATH, LowerProblem::Cgroup(error));
+    let nowhere = Place {
+        paths: Paths::default(),
+        ask: None,
+    };
     match manager {
-        CgroupManager::Disabled => Ok(Place {
-            paths: Paths::default(),
-            ask: None,
-        }),
+        CgroupManager::Disabled => Ok(nowhere),
+        // A user to whom nothing is delegated; nobody has asked for a place.
+        CgroupManager::Cgroupfs if asked.is_none() && !host.may_make_cgroups => Ok(nowhere),
         CgroupManager::Cgroupfs => Ok(Place {
             paths: oci_runtime_cgroups::resolve(&host.cgroups, asked, id).map_err(fail)?,
             ask: None,

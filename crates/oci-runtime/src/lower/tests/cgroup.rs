@@ -118,6 +118,32 @@ fn without_a_cgroup_nothing_can_be_limited() {
     }
 }
 
+#[test]
+fn a_user_to_whom_nothing_is_delegated_gets_no_cgroup_and_no_limits() {
+    let user = Host {
+        initial_user_namespace: false,
+        may_make_cgroups: false,
+        ..host(UNIFIED)
+    };
+    let no_path = |config: &mut Value| config["linux"]["cgroupsPath"] = "".into();
+    let error = managed_on(&user, no_path, CgroupManager::Cgroupfs).err();
+    let error = error.expect("limits").to_string();
+    assert!(error.contains("/linux/resources"), "{error}");
+    let unlimited = |config: &mut Value| {
+        no_path(config);
+        config["linux"]["resources"] = json!({});
+    };
+    let lowered = managed_on(&user, unlimited, CgroupManager::Cgroupfs).expect("it lowers");
+    assert!(!lowered.plan.to_text().contains("CreateCgroup"));
+    // One who asks for a place is told that it cannot be had.
+    let asked = |config: &mut Value| {
+        config["linux"]["cgroupsPath"] = "/a".into();
+        config["linux"]["resources"] = json!({});
+    };
+    let lowered = managed_on(&user, asked, CgroupManager::Cgroupfs).expect("it lowers");
+    assert!(lowered.plan.to_text().contains("CreateCgroup"));
+}
+
 /// Who owns the cgroup in the end, as the plan has it.
 fn owner(edit: impl FnOnce(&mut Value)) -> Option<String> {
     let mut config: Value = serde_json::from_str(&example()).expect("it parses");
