@@ -67,6 +67,14 @@ ops! {
         /// The hard limit.
         hard: u64,
     }
+    /// Enters a new user namespace and a mount namespace that belongs to it, and from there has all privileges over what is
+    /// made below. Writes its maps itself, as an unprivileged process may: of its own ids alone (user_namespaces(7)).
+    UserNamespace = 67 {
+        /// The line of uid_map.
+        uid_map: &'a CStr,
+        /// The line of gid_map.
+        gid_map: &'a CStr,
+    }
     /// Clones the mount tree at a path of the caller into a detached tree (open_tree(2)).
     OpenTree = 3 {
         /// Path in the caller's mount namespace.

@@ -57,6 +57,26 @@ fn write_maps(pid: i32, uid_map: &CStr, gid_map: &CStr) -> Result<(), sys::Errno
     Ok(())
 }
 
+/// Enters a user namespace in which the caller's own ids are all that there are.
+pub fn enter(uid_map: &CStr, gid_map: &CStr) -> Done {
+    const NEW_USER_AND_MOUNT: u64 = 0x1002_0000;
+    sys::unshare(NEW_USER_AND_MOUNT).at(Part::Unshare)?;
+    // Else our own files in /proc are the machine's root's.
+    sys::set_dumpable(true).at(Part::PrctlDumpable)?;
+    for (file, text) in [
+        // Who could drop a group could reach what is kept from its members; so the kernel wants that given up before.
+        (c"/proc/self/setgroups", c"deny"),
+        (c"/proc/self/uid_map", uid_map),
+        (c"/proc/self/gid_map", gid_map),
+    ] {
+        let file = sys::open(file, sys::O_WRONLY).at(Part::IdMapNamespace)?;
+        let written = sys::write(file, text.to_bytes());
+        sys::close(file);
+        written.at(Part::IdMapNamespace)?;
+    }
+    sys::set_dumpable(false).at(Part::PrctlDumpable).map(drop)
+}
+
 /// `/proc/PID/name`, in the caller's procfs.
 fn path<'b>(pid: i32, name: &[u8], buffer: &'b mut [u8; 32]) -> &'b CStr {
     let mut digits = [0; 10];

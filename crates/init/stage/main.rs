@@ -174,6 +174,7 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
         Op::OpenTree { path, recursive, nofollow, propagation, slot } => {
             caller::open_tree(init, path, recursive, nofollow, propagation, slot)
         }
+        Op::UserNamespace { uid_map, gid_map } => id_map::enter(uid_map, gid_map),
         Op::IdMapNamespace { uid_map, gid_map, slot } => id_map::namespace(init, uid_map, gid_map, slot),
         Op::IdMapTree { slot, namespace, recursive } => id_map::tree(init, slot, namespace, recursive),
         Op::RaiseLimit { resource, hard } => caller::raise_limit(resource, hard),

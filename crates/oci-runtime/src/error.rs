@@ -156,8 +156,13 @@ pub(crate) enum LowerProblem {
     Seccomp(oci_runtime_seccomp::Error),
     #[error("{0}")]
     Cgroup(oci_runtime_cgroups::Error),
-    #[error("a limit needs a cgroup, and the cgroup manager is \"disabled\"")]
+    #[error("a limit needs a cgroup, and the cgroup manager is \"disabled\" or may make none here")]
     NoCgroup,
+    #[error(
+        "without privileges only the caller's own id ({0}) can be mapped; as root of a user namespace \
+         (`unshare --map-auto`, `podman unshare`) all that it has"
+    )]
+    OwnIdOnly(u32),
     #[error("the filter would stop the runtime's own last steps: {call} must be allowed{when}")]
     FilterTooStrict {
         call: &'static str,

@@ -103,6 +103,7 @@ fn attempt(op: &Op<'_>) -> Option<String> {
         }
         Op::MountBind { target, .. } => format!("bind mount on /{}", show(target)),
         Op::Remount { target, .. } => format!("remount /{}", show(target)),
+        Op::UserNamespace { .. } => "make a user namespace without privileges".into(),
         Op::IdMapNamespace { .. } => "make a user namespace for the id maps of a mount".into(),
         Op::IdMapTree { .. } => "map the ids of a mount".into(),
         Op::OpenTree { path, .. } => format!("take the mount source {}", show(path)),

@@ -37,6 +37,8 @@ pub struct Host {
     /// The caller's effective user id as it is outside of the caller's user namespace: that by which the machine's services,
     /// systemd among them, know the caller.
     pub outer_euid: u32,
+    /// Whether the caller has CAP_SYS_ADMIN, in whatever user namespace: else it has to make one to be of any use.
+    pub privileged: bool,
     /// Whether the caller is in the first user namespace of the machine.
     pub initial_user_namespace: bool,
     /// Namespaces that `config.json` joins by path and that turn out to be the caller's own. Only looked at where
@@ -128,6 +130,7 @@ impl Host {
     /// The kernel is below [`KERNEL_FLOOR`], or /proc does not tell what it should.
     pub fn read() -> Result<Host, HostError> {
         let release = release()?;
+        let grantable = permitted()?;
         let euid = nix::unistd::geteuid().as_raw();
         let initial_user_namespace = inode(USER_NAMESPACE)? == INITIAL_USER_NAMESPACE;
         Ok(Host {
@@ -142,9 +145,10 @@ impl Host {
                 true => euid,
                 false => outer(&read(UID_MAP)?, euid),
             },
+            privileged: grantable & caps::Capability::CAP_SYS_ADMIN.bitmask() != 0,
             initial_user_namespace,
             own_namespaces: Namespaces::empty(),
-            grantable: permitted()?,
+            grantable,
             modules: SecurityModules::default(),
             resctrl: None,
             kcore: Path::new("/proc/kcore").exists(),
@@ -157,6 +161,11 @@ impl Host {
             true => Bus::System,
             false => Bus::User,
         }
+    }
+
+    /// Whether the caller has a say about devices: the machine's root alone has.
+    pub(crate) fn rules_devices(&self) -> bool {
+        self.privileged && self.initial_user_namespace
     }
 
     /// Fills in what only this process makes worth a system call: with a label, which security modules are on. In a user

@@ -81,8 +81,6 @@ const IN_TEST: &[&str] = &[
     "pause",
     "process",
     "placement",
-    "systemd_user",
-    "podman_rootless::daily_use",
 ];
 
 /// How long the guest may take as a step of `cargo xtask test`.

@@ -113,7 +113,7 @@ pub(super) fn make(
     Ok(())
 }
 
-/// Root of a user namespace has no say about devices: the kernel wants the first one's. That every configuration denies all to
+/// A user has no say about devices, root of a user namespace neither: the kernel wants the machine's root. That every configuration denies all to
 /// begin with is no loss: what devices there are is what the caller may use, and the container has those that it is given.
 fn limits(
     resources: &Resources,
@@ -121,15 +121,15 @@ fn limits(
     paths: &Paths,
     warnings: &mut Vec<String>,
 ) -> Result<Limits> {
-    let lower = match host.initial_user_namespace {
+    let lower = match host.rules_devices() {
         true => oci_runtime_cgroups::writes,
         false => oci_runtime_cgroups::writes_but_devices,
     };
     let named = |rule: &DeviceRule| !rule.allow && (rule.major.is_some() || rule.minor.is_some());
     let mut rules = resources.devices.iter().flatten();
-    if !host.initial_user_namespace && rules.any(named) {
+    if !host.rules_devices() && rules.any(named) {
         warnings.push(format!(
-            "{RESOURCES}/devices: root of a user namespace cannot deny devices: the container may use those in it that the caller may"
+            "{RESOURCES}/devices: only the machine's root can deny devices: the container may use those in it that the caller may"
         ));
     }
     lower(resources, &host.cgroups, paths).map_err(|error| {

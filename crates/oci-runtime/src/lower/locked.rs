@@ -14,7 +14,8 @@ use crate::plan::Plan;
 /// The step that attaches all trees opened so far in a mount namespace of the outer lane. Answers their slots, none where the
 /// container has the caller's user namespace, or joins a mount namespace that exists.
 pub(super) fn lock(plan: &mut Plan, namespaces: &Namespaces, place: &Path) -> Result<Vec<Slot>> {
-    if !namespaces.other_user() || namespaces.new & namespaces::MOUNT == 0 {
+    // A namespace that was entered early has locked copies of all trees.
+    if !namespaces.other_user() || namespaces.early || namespaces.new & namespaces::MOUNT == 0 {
         return Ok(Vec::new());
     }
     let slots = plan.trees();

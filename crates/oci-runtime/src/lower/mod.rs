@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
 use oci_runtime_cgroups::systemd::Unit;
-use oci_runtime_init::op::{Op, Slot};
+use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use crate::cgroup::CgroupManager;
 use crate::check;
@@ -92,13 +92,13 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     let process = &*payload(spec, request.gate)?;
     let linux = &spec.linux;
     let rootfs = rootfs(spec, request.bundle);
-    let namespaces = namespaces::read(linux);
+    let namespaces = namespaces::read_for(linux, host);
     let place = cgroup::place(spec, host, request.id, request.cgroup_manager)?;
     let cgroup = &place.paths;
     let mut warnings = Vec::new();
     let filters = seccomp::compile(spec, process, host, request.record, &mut warnings)?;
     let mut plan = Plan::new(request.preserve_fds);
-    let slots = parent_slots(
+    let mut slots = parent_slots(
         &mut plan,
         spec,
         &namespaces,
@@ -112,6 +112,10 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     resctrl::make(&mut plan, linux, host, request.id);
 
     process::outer(&mut plan, process);
+    if namespaces.early {
+        namespaces::enter_user(&mut plan, linux, host)?;
+        slots.rootfs = host_side::clone_tree(&mut plan, "/root/path", &rootfs, true, true)?;
+    }
     let maps = id_map::IdMaps::new(namespaces.joined_user(&slots.namespaces));
     let with = mounts::Preparation {
         cgroup,
@@ -239,7 +243,10 @@ fn parent_slots(
 ) -> ParentSlots {
     ParentSlots {
         streams: process::Streams::slots(plan, process),
-        rootfs: plan.slot("/root/path", Source::Rootfs(rootfs.to_owned())),
+        rootfs: match namespaces.early {
+            true => NO_SLOT,
+            false => plan.slot("/root/path", Source::Rootfs(rootfs.to_owned())),
+        },
         gate: gate.then(|| {
             (
                 plan.slot("", Source::Gate),

