@@ -100,11 +100,8 @@ fn golden(name: &str, plan: &Plan) {
             "{name}, line {line}: is the new plan what you want? then UPDATE_GOLDEN=1"
         );
     }
-    assert_eq!(
-        found.lines().count(),
-        pinned.lines().count(),
-        "{name}: number of steps"
-    );
+    let count = |text: &str| text.lines().count();
+    assert_eq!(count(&found), count(&pinned), "{name}: number of steps");
 }
 
 fn example() -> String {
