@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use oci_runtime_cgroups::Paths;
 use oci_runtime_cgroups::systemd::Unit;
-use oci_runtime_init::op::{NO_SLOT, Op, Slot};
+use oci_runtime_init::op::{NO_SLOT, Op, Propagation, Slot};
 
 use crate::cgroup::CgroupManager;
 use crate::check;
@@ -114,7 +114,12 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
     process::outer(&mut plan, process);
     if namespaces.early {
         namespaces::enter_user(&mut plan, linux, host)?;
-        slots.rootfs = host_side::clone_tree(&mut plan, "/root/path", &rootfs, true, true)?;
+        let whole = host_side::Clone {
+            recursive: true,
+            nofollow: true,
+            propagation: Propagation(0),
+        };
+        slots.rootfs = host_side::open_tree(&mut plan, "/root/path", &rootfs, whole)?;
     }
     let maps = id_map::IdMaps::new(namespaces.joined_user(&slots.namespaces));
     let with = mounts::Preparation {
