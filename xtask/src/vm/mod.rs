@@ -81,6 +81,7 @@ const IN_TEST: &[&str] = &[
     "pause",
     "process",
     "placement",
+    "podman_rootless::daily_use",
 ];
 
 /// How long the guest may take as a step of `cargo xtask test`.
