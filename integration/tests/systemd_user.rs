@@ -55,10 +55,14 @@ impl Mine {
 
     /// The same in the user namespace of a process, as an engine has one for all its commands.
     fn beside(&self, pid: i32, words: &str) -> Finished {
+        self.login.run(&self.beside_words(pid, words))
+    }
+
+    fn beside_words(&self, pid: i32, words: &str) -> String {
         let enter = format!("nsenter --target {pid} --user --preserve-credentials");
         let command = self.command(words);
         let (_, command) = command.split_once("--mount").expect("what unshare is told");
-        self.login.run(&format!("{enter} {command}"))
+        format!("{enter} {command}")
     }
 
     fn id(&self) -> &str {
