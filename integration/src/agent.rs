@@ -4,8 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{IoSliceMut, Read};
-use std::mem::MaybeUninit;
+use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,9 +15,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::Value;
 
+use crate::console::receive_fd;
 use crate::runtime::{PATIENCE, scaled};
 
 /// A call that waits (`struct seccomp_notif`, seccomp_unotify(2)).
@@ -161,22 +160,7 @@ fn attend(stream: UnixStream, told: &Sender<Value>, answer: &dyn Fn(&Call) -> An
 
 /// The state and the one fd that comes with its first byte; the end of the connection is the end of the state.
 fn receive(mut stream: UnixStream) -> (Value, OwnedFd) {
-    let mut first = [0; 4096];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [IoSliceMut::new(&mut first)];
-    let message = recvmsg(&stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
-    let count = message.expect("a message to the agent").bytes;
-    let fds: Vec<OwnedFd> = control
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let [listener] = fds.try_into().expect("one fd for the agent");
-    let mut text = first[..count].to_vec();
+    let (listener, mut text) = receive_fd(&stream);
     stream
         .read_to_end(&mut text)
         .expect("the rest of the state");

@@ -178,15 +178,18 @@ impl Case {
         spawn(command, &self.path("output"), Stdio::null()).wait()
     }
 
-    /// `create`, with the bundle, a pid file and further `flags`.
+    /// The words of `create`, with the bundle, a pid file and further `flags`.
+    pub fn words_of_create(&self, flags: &[&str]) -> Vec<String> {
+        let (bundle, pid_file) = (text(&self.bundle()), text(&self.path("pid")));
+        let all = ["create", "--bundle", &bundle, "--pid-file", &pid_file];
+        let all = all.iter().chain(flags).copied().chain([self.id.as_str()]);
+        all.map(str::to_owned).collect()
+    }
+
+    /// `create`, as in [`Case::words_of_create`].
     #[track_caller]
     pub fn try_create(&self, flags: &[&str]) -> Finished {
-        let pid_file = self.path("pid").display().to_string();
-        let bundle = self.bundle().display().to_string();
-        let mut args = vec!["create", "--bundle", &bundle, "--pid-file", &pid_file];
-        args.extend(flags);
-        args.push(&self.id);
-        self.runtime(&args)
+        self.runtime(&self.words_of_create(flags))
     }
 
     /// Creates the container; returns the pid of its init.

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -25,13 +25,23 @@ pub fn receive(listener: &UnixListener) -> (OwnedFd, String) {
         listener.accept().ok()
     });
     stream.set_nonblocking(false).expect("blocking");
+    let (fd, name) = receive_fd(&stream);
+    (fd, String::from_utf8_lossy(&name).into_owned())
+}
+
+/// The one fd of the next message, and its text.
+///
+/// # Panics
+/// When no message comes, or another number of them.
+#[track_caller]
+pub fn receive_fd(stream: &UnixStream) -> (OwnedFd, Vec<u8>) {
     let mut payload = [0; 4096];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut payload)];
-    let message = recvmsg(&stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
-    let length = message.expect("a message on the console socket").bytes;
-    let mut fds: Vec<OwnedFd> = control
+    let message = recvmsg(stream, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC);
+    let length = message.expect("a message with a descriptor").bytes;
+    let fds: Vec<OwnedFd> = control
         .drain()
         .filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(fds) => Some(fds),
@@ -39,9 +49,8 @@ pub fn receive(listener: &UnixListener) -> (OwnedFd, String) {
         })
         .flatten()
         .collect();
-    assert_eq!(fds.len(), 1, "one descriptor on the console socket");
-    let name = String::from_utf8_lossy(&payload[..length]).into_owned();
-    (fds.remove(0), name)
+    let [fd] = fds.try_into().expect("one descriptor");
+    (fd, payload[..length].to_vec())
 }
 
 /// A pty held by the test, with whatever came out of it so far.

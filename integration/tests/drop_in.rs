@@ -120,17 +120,9 @@ fn readiness_passes_through_start() {
         command.env("NOTIFY_SOCKET", &path);
         spawn(command, &case.path("output"), Stdio::null())
     };
-    let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
-    with_socket(&[
-        "create",
-        "--bundle",
-        &bundle,
-        "--pid-file",
-        &pid_file,
-        &case.id,
-    ])
-    .wait()
-    .ok();
+    let create = case.words_of_create(&[]);
+    let create: Vec<_> = create.iter().map(String::as_str).collect();
+    with_socket(&create).wait().ok();
     let init = case.init_from_pid_file();
     let starting = with_socket(&["start", &case.id]);
     case.await_payload(init);

@@ -41,6 +41,14 @@ fn configure(case: &Case, kind: &str) {
     });
 }
 
+/// A hook that waits for a word.
+fn patient(case: &Case) -> Value {
+    let out = text(&case.path("out"));
+    fs::create_dir_all(&out).expect("a directory for what hooks write");
+    let commands = format!("echo > {out}/hook; until [ -e {out}/go ]; do sleep 0.01; done");
+    json!({"createRuntime": [{"path": "/bin/busybox", "args": ["busybox", "sh", "-c", commands]}]})
+}
+
 /// The hook's processes, by their environment.
 fn hooks(case: &Case) -> Vec<i32> {
     let mark = format!("CASE={}", case.id);
@@ -183,13 +191,13 @@ fn a_signal_ends_a_creation_whose_hook_hangs() {
 #[test]
 fn other_signals_wait_for_the_program() {
     let Some(case) = case() else { return };
-    configure(&case, "createRuntime");
-    let out = text(&case.path("out"));
-    let patient = format!("echo > {out}/hook; until [ -e {out}/go ]; do sleep 0.01; done");
     case.configure(|c| {
-        c["hooks"] = json!({"createRuntime": [{"path": "/bin/busybox", "args": ["busybox", "sh", "-c", patient]}]});
+        c["hooks"] = patient(&case);
         // The shell begins with the signals that its parent has blocked.
-        script(c, "trap 'exit 11' USR1; echo ready; while :; do sleep 0.02; done");
+        script(
+            c,
+            "trap 'exit 11' USR1; echo ready; while :; do sleep 0.02; done",
+        );
     });
     let run = begin(&case, &["run"]);
     eventually("the hook", || case.path("out/hook").exists().then_some(()));
@@ -205,20 +213,8 @@ fn other_signals_wait_for_the_program() {
 #[test]
 fn a_signal_that_the_caller_ignores_ends_nothing() {
     let Some(case) = case() else { return };
-    configure(&case, "createRuntime");
-    let out = text(&case.path("out"));
-    let patient = format!("echo > {out}/hook; until [ -e {out}/go ]; do sleep 0.01; done");
-    case.configure(|c| {
-        c["hooks"] = json!({"createRuntime": [{"path": "/bin/busybox", "args": ["busybox", "sh", "-c", patient]}]});
-    });
-    let create = case.command(&[
-        "create",
-        "--bundle",
-        &text(&case.bundle()),
-        "--pid-file",
-        &text(&case.path("pid")),
-        &case.id,
-    ]);
+    case.configure(|c| c["hooks"] = patient(&case));
+    let create = case.command(&case.words_of_create(&[]));
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
     shell.arg(create.get_program()).args(create.get_args());

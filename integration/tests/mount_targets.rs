@@ -99,16 +99,7 @@ fn relative_sources_begin_at_the_bundle() {
     ];
     configure(&case, &mounts, |_| ());
     // The runtime's own directory is another.
-    let pid_file = case.path("pid").display().to_string();
-    let bundle = case.bundle().display().to_string();
-    let mut create = case.command(&[
-        "create",
-        "--bundle",
-        &bundle,
-        "--pid-file",
-        &pid_file,
-        &case.id,
-    ]);
+    let mut create = case.command(&case.words_of_create(&[]));
     create.current_dir("/");
     let output = create
         .stdout(std::process::Stdio::null())

@@ -4,7 +4,7 @@
 use std::process::{Child, Command, Stdio};
 
 use oci_runtime_integration::bundle::push;
-use oci_runtime_integration::case::{Case, case_with, text};
+use oci_runtime_integration::case::{Case, case_with};
 use oci_runtime_integration::host;
 use oci_runtime_integration::runtime::{Finished, eventually, only_ocirun, spawn};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ impl Network {
 
     /// Runs a verb of the runtime in the namespace, behind the command `before`.
     #[track_caller]
-    fn runtime(&self, case: &Case, before: &[&str], args: &[&str]) -> Finished {
+    fn runtime(&self, case: &Case, before: &[&str], args: &[String]) -> Finished {
         let inner = case.command(args);
         let mut command = Command::new("nsenter");
         command.args([&format!("--net=/proc/{}/ns/net", self.pid()), "--"]);
@@ -74,16 +74,7 @@ impl Network {
 
     #[track_caller]
     fn create_behind(&self, case: &Case, before: &[&str]) -> Finished {
-        let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
-        let args = [
-            "create",
-            "--bundle",
-            &bundle,
-            "--pid-file",
-            &pid_file,
-            &case.id,
-        ];
-        self.runtime(case, before, &args)
+        self.runtime(case, before, &case.words_of_create(&[]))
     }
 }
 

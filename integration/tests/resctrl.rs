@@ -51,12 +51,18 @@ impl Tree {
 
     /// Runs a verb of the runtime, which sees this tree as resctrl and is slow in making directories there.
     #[track_caller]
-    fn runtime(&self, case: &Case, args: &[&str]) -> Finished {
+    fn runtime<S: AsRef<str>>(&self, case: &Case, args: &[S]) -> Finished {
         self.spawn(case, args, 100, None).wait()
     }
 
     #[track_caller]
-    fn spawn(&self, case: &Case, args: &[&str], millis: u32, only: Option<&Path>) -> Running {
+    fn spawn<S: AsRef<str>>(
+        &self,
+        case: &Case,
+        args: &[S],
+        millis: u32,
+        only: Option<&Path>,
+    ) -> Running {
         let inner = case.command(args);
         let mut command = Command::new("strace");
         command.args(["-qq", "-o", "/dev/null", "-e", "trace=mkdir,mkdirat"]);
@@ -75,16 +81,7 @@ impl Tree {
 
     #[track_caller]
     fn create(&self, case: &Case) -> Finished {
-        let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
-        let args = [
-            "create",
-            "--bundle",
-            &bundle,
-            "--pid-file",
-            &pid_file,
-            &case.id,
-        ];
-        self.runtime(case, &args)
+        self.runtime(case, &case.words_of_create(&[]))
     }
 
     /// As the kernel: a group's files do not stand in the way of its end.

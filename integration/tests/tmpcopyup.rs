@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use oci_runtime_integration::bundle::push;
 use oci_runtime_integration::canary::{Canary, canary};
-use oci_runtime_integration::case::{Case, case, text};
+use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::host;
 use oci_runtime_integration::runtime::{read, spawn, tool};
 use serde_json::{Value, json};
@@ -181,16 +181,7 @@ fn tmpcopyup_copies_deep_trees_on_a_small_stack() {
     let mount = json!({"destination": "/opt", "type": "tmpfs", "options": ["tmpcopyup"]});
     for (caller, own) in [(128, 8192), (8192, 64), (128, 64)] {
         eprintln!("{caller} KiB, and {own} KiB for the payload");
-        let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
-        let create = [
-            "create",
-            "--bundle",
-            &bundle,
-            "--pid-file",
-            &pid_file,
-            &case.id,
-        ];
-        let create = case.command(&create);
+        let create = case.command(&case.words_of_create(&[]));
         let limits = format!("ulimit -Ss {caller} && ulimit -Hs 8192 && exec \"$0\" \"$@\"");
         let mut shell = Command::new("bash");
         shell.args(["-c", &limits]);
