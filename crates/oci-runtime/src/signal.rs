@@ -25,7 +25,7 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
     };
     match state.status(&directory)? {
         status @ (Status::Stopped | Status::Creating) => Err(not_running(status)),
-        Status::Created | Status::Running | Status::Paused => {
+        status @ (Status::Created | Status::Running | Status::Paused) => {
             let pidfd = open(&state)?.ok_or_else(|| not_running(Status::Stopped))?;
             match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
                 Err(Errno::ESRCH) => Err(not_running(Status::Stopped)),
@@ -34,16 +34,18 @@ pub fn kill(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
                     format!("{}, {signal}", state.init_process_pid),
                     errno,
                 )),
-                Ok(()) if signal == libc::SIGKILL => Ok(let_die(&state)?),
+                Ok(()) if signal == libc::SIGKILL => Ok(let_die(&state, status)?),
                 Ok(()) => Ok(()),
             }
         }
     }
 }
 
-/// On cgroup v1 a frozen process does not die before it is thawed.
-fn let_die(state: &State) -> Result<(), oci_runtime_cgroups::Error> {
-    let frozen = oci_runtime_cgroups::is_frozen(&state.cgroup_paths).unwrap_or(false);
+/// On cgroup v1 a frozen process does not die before it is thawed. What it was before counts: the signal may have woken it for a
+/// moment, and then its cgroup does not look frozen.
+fn let_die(state: &State, before: Status) -> Result<(), oci_runtime_cgroups::Error> {
+    let frozen = before == Status::Paused
+        || oci_runtime_cgroups::is_frozen(&state.cgroup_paths).unwrap_or(false);
     if frozen {
         oci_runtime_cgroups::thaw(&state.cgroup_paths)
     } else {
