@@ -55,14 +55,10 @@ impl Mine {
 
     /// The same in the user namespace of a process, as an engine has one for all its commands.
     fn beside(&self, pid: i32, words: &str) -> Finished {
-        self.login.run(&self.beside_words(pid, words))
-    }
-
-    fn beside_words(&self, pid: i32, words: &str) -> String {
         let enter = format!("nsenter --target {pid} --user --preserve-credentials");
         let command = self.command(words);
         let (_, command) = command.split_once("--mount").expect("what unshare is told");
-        format!("{enter} {command}")
+        self.login.run(&format!("{enter} {command}"))
     }
 
     fn id(&self) -> &str {
@@ -152,13 +148,10 @@ fn a_user_s_container_is_a_scope_of_the_user_s_systemd() {
     .ok();
     mine.login.run("systemctl --user daemon-reload").ok();
     written(&[("memory.max", "50331648"), ("pids.max", "20")]);
-    // Joins the cgroup and may make another below.
-    let inside = "sh -c 'cat /proc/self/cgroup; mkdir /sys/fs/cgroup/below && echo made'";
-    let said = mine
-        .beside(init, &format!("exec {id} {inside}"))
-        .ok()
-        .stdout;
-    assert_eq!(said, "0::/\nmade\n");
+    // From a session's cgroup, which is the machine's, nobody but its root may move a process. That it works from one of
+    // the user's is shown with Podman.
+    mine.beside(init, &format!("exec {id} true"))
+        .failed(255, &["permission denied"]);
     for (verb, state) in [("pause", "paused"), ("resume", "running")] {
         mine.beside(init, &format!("{verb} {id}")).ok();
         let said = mine.beside(init, &format!("state {id}")).ok().stdout;

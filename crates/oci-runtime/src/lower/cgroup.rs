@@ -4,7 +4,7 @@
 //! outer lane has opened: moving another process would mean to wait for every fork in the system, in each hierarchy anew.
 
 use oci_runtime_cgroups::systemd::{self, Asked, Property, Unit};
-use oci_runtime_cgroups::{DeviceRule, Limits, Paths, Present, Resources, writes_for_update};
+use oci_runtime_cgroups::{Bus, DeviceRule, Limits, Paths, Present, Resources, writes_for_update};
 use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use super::host_side::later_slot;
@@ -146,6 +146,11 @@ fn create(plan: &mut Plan, place: &Place, limits: Limits) -> Limits {
         return limits;
     };
     let (known, rest) = systemd::divide(&limits, &paths);
+    // A user's systemd takes limits of controllers that the user has not, and does nothing. Then their files are not there.
+    let rest = match asked.unit.bus {
+        Bus::User => limits,
+        Bus::System => rest,
+    };
     // What the configuration says by annotation was said on purpose.
     let said = |property: &Property| properties.iter().any(|p| p.name == property.name);
     let known = known.into_iter().filter(|property| !said(property));
