@@ -81,6 +81,7 @@ const IN_TEST: &[&str] = &[
     "pause",
     "process",
     "placement",
+    "systemd_user",
     "podman_rootless::daily_use",
 ];
 
