@@ -445,3 +445,22 @@ fn a_setting_without_its_controller_or_file_is_refused_by_its_place() {
         case.assert_clean();
     }
 }
+
+#[test]
+fn a_device_that_the_host_lacks_is_named() {
+    if !cgroup::has("rdma") {
+        eprintln!("not run: this host has no controller rdma");
+        return;
+    }
+    let Some(case) = case_with(|c| {
+        c["linux"]["resources"]["rdma"] = json!({"no-such-hca": {"hcaHandles": 3}});
+    }) else {
+        return;
+    };
+    let refused = case.try_create(&[]);
+    refused.failed(
+        1,
+        &["rdma.max", "no-such-hca", "/linux/resources/rdma", "EINVAL"],
+    );
+    case.assert_clean();
+}

@@ -120,6 +120,14 @@ pub enum Error {
         /// Processes in it; empty if it is frozen.
         pids: Vec<i32>,
     },
+    /// The cgroup exists, and somebody is about to put processes there.
+    #[error("the cgroup {dir:?} exists already and {by} is to have it")]
+    Claimed {
+        /// The directory.
+        dir: PathBuf,
+        /// Who, in words.
+        by: String,
+    },
     /// The cgroup could not be removed in time.
     #[error("the cgroup {dir:?} cannot be removed: {}: processes {pids:?}", Name(*errno))]
     Busy {
@@ -261,6 +269,7 @@ impl Error {
             Error::UnitInUse { .. } => ErrorKind::Busy,
             Error::Usage { .. }
             | Error::InUse { .. }
+            | Error::Claimed { .. }
             | Error::Busy { .. }
             | Error::Timeout { .. } => ErrorKind::Busy,
             Error::Format { .. } => ErrorKind::Kernel,

@@ -99,4 +99,4 @@ pub use place::paths_of;
 pub use processes::processes;
 pub use resources::*;
 pub use stats::*;
-pub use tree::{Created, attach, create, open_v2_dir, remove};
+pub use tree::{Created, attach, create, create_unless, open_v2_dir, remove};

@@ -51,8 +51,21 @@ fn remove_alone(dir: &Path, deadline: Instant) -> Result<()> {
 /// A cgroup that exists is taken over if it is empty and not frozen. On v1 an empty cpuset gets the CPUs and memory nodes
 /// of its parent, without which no process could enter it. On v2 the controllers are handed down to it.
 pub fn create(layout: &Layout, paths: &Paths) -> Result<Created> {
+    create_unless(layout, paths, &|| None)
+}
+
+/// As [`create`], but a cgroup that exists is only taken over if nobody claims it: `claimed` names who is about to put
+/// processes there.
+///
+/// Of two that make a cgroup at once, one finds it: so whoever tells of its intention before it comes here, in a way that
+/// the other's `claimed` looks for, has what it made to itself.
+pub fn create_unless(
+    layout: &Layout,
+    paths: &Paths,
+    claimed: &dyn Fn() -> Option<String>,
+) -> Result<Created> {
     let mut created = Created::default();
-    match create_each(layout, paths, &mut created) {
+    match create_each(layout, paths, claimed, &mut created) {
         Ok(()) => Ok(created),
         Err(cause) => {
             // The cause is what the caller needs; a directory that remains is empty.
@@ -62,15 +75,29 @@ pub fn create(layout: &Layout, paths: &Paths) -> Result<Created> {
     }
 }
 
-fn create_each(layout: &Layout, paths: &Paths, created: &mut Created) -> Result<()> {
+fn create_each(
+    layout: &Layout,
+    paths: &Paths,
+    claimed: &dyn Fn() -> Option<String>,
+    created: &mut Created,
+) -> Result<()> {
+    // Whose the first one is, all are: the others of two that come at once are made by either.
+    let mut is_first = true;
     for hierarchy in &layout.hierarchies {
         let Some(dir) = paths.dir(key(hierarchy)) else {
             continue;
         };
-        let found = make(dir, created)?;
+        let mut found = make(dir, created)?;
+        if found == Found::Existing && is_first {
+            refuse_claimed(dir, claimed)?;
+            // Somebody who has just given up has removed it.
+            found = make(dir, created)?;
+        }
         if found == Found::Existing {
+            // Not before: the process of one that claims it no longer is there by now.
             refuse_occupied(dir)?;
         }
+        is_first = false;
         if hierarchy.controllers.iter().any(|c| c == "cpuset") && !hierarchy.v2 {
             fill_cpuset(found, dir, &hierarchy.mount_point)?;
         }
@@ -132,17 +159,20 @@ enum Found {
     Existing,
 }
 
+/// How often a directory is tried whose parent vanishes with the cgroup that it was made for.
+const TRIES: usize = 16;
+
 /// mkdir, and the missing parents before it.
 fn make(dir: &Path, created: &mut Created) -> Result<Found> {
     let mkdir = || DirBuilder::new().mode(0o755).create(dir);
-    let result = match mkdir().map_err(|e| (errno_of(&e), e)) {
-        Err((libc::ENOENT, e)) => {
-            let parent = dir.parent().ok_or_else(|| Error::io("mkdir", dir, &e))?;
-            make(parent, created)?;
-            mkdir()
-        }
-        result => result.map_err(|(_, e)| e),
-    };
+    let mut result = mkdir();
+    for _ in 0..TRIES {
+        match (&result, dir.parent()) {
+            (Err(e), Some(parent)) if errno_of(e) == libc::ENOENT => make(parent, created)?,
+            _ => break,
+        };
+        result = mkdir();
+    }
     match result {
         Ok(()) => {
             created.dirs.push(dir.to_path_buf());
@@ -150,6 +180,16 @@ fn make(dir: &Path, created: &mut Created) -> Result<Found> {
         }
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Found::Existing),
         Err(e) => Err(Error::io("mkdir", dir, &e)),
+    }
+}
+
+fn refuse_claimed(dir: &Path, claimed: &dyn Fn() -> Option<String>) -> Result<()> {
+    match claimed() {
+        Some(by) => Err(Error::Claimed {
+            dir: dir.to_path_buf(),
+            by,
+        }),
+        None => Ok(()),
     }
 }
 

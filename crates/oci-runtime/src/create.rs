@@ -185,12 +185,14 @@ fn make(
     let directory = root.create(id)?;
     let state = first_state(id, spec, options.bundle.path(), &lowered);
     let mut attempt = Attempt {
+        root: root.clone(),
         directory,
         state,
         host,
         cgroup: None,
         moves: None,
         hooked: false,
+        pid_namespace: spec.linux.owns_pid_namespace(),
     };
     let brought_up = bring_up(&mut attempt, &lowered, options, gate);
     match &brought_up {

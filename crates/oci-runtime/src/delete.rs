@@ -96,13 +96,15 @@ fn delete_known(
         );
         Err(Cause::Status { attempt }.into())
     };
-    match state.status(directory)? {
-        status @ (Status::Running | Status::Paused) if !force => return refuse(status.as_str()),
+    let status = state.status(directory)?;
+    match status {
+        Status::Running | Status::Paused if !force => return refuse(status.as_str()),
         Status::Creating if !force => return refuse("creating (use --force)"),
         Status::Stopped | Status::Creating => {}
         Status::Created | Status::Running | Status::Paused => end(state, force)?,
     }
     match directory.has_config()? {
+        true if force && status == Status::Stopped && is_taken_over(root, state)? => {}
         true if force => force_cgroup(&state.cgroup_paths, state.systemd_unit.as_ref())?,
         true => clear_cgroup(root, directory, state)?,
         false => remove_empty(&state.cgroup_paths)?,
@@ -197,16 +199,26 @@ fn wait(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
 /// one that came later may have taken it over.
 fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> Result<()> {
     let paths = &state.cgroup_paths;
-    if let Some(own) = paths.unified().or(paths.dirs().first().copied())
+    if let Some(own) = own(paths)
         // What can be removed has no process in it.
         && fs::remove_dir(own).is_err()
         && !processes_in(own)?.is_empty()
         && !has_own_pid_namespace(directory)?
-        && !is_shared(root, state)?
+        && !is_shared(root, state, true)?
     {
         kill_processes_in(own, paths)?;
     }
     cgroup::remove(paths, state.systemd_unit.as_ref())
+}
+
+/// The directory that knows all processes of the cgroup.
+fn own(paths: &Paths) -> Option<&Path> {
+    paths.unified().or(paths.dirs().first().copied())
+}
+
+/// Kills what is in the cgroup itself, and waits for it.
+pub(crate) fn kill_processes_in_own(paths: &Paths) -> Result<()> {
+    own(paths).map_or(Ok(()), |own| kill_processes_in(own, paths))
 }
 
 /// Removes the cgroup, and before that ends all that runs there.
@@ -217,15 +229,21 @@ fn force_cgroup(paths: &Paths, unit: Option<&Unit>) -> Result<()> {
     cgroup::remove(paths, unit)
 }
 
-/// Whether another container has the same cgroup, or may have for all we can tell.
-fn is_shared(root: &StateRoot, state: &State) -> Result<bool> {
+/// Whether the cgroup of a stopped container is known to be another's by now, which will remove it.
+fn is_taken_over(root: &StateRoot, state: &State) -> Result<bool> {
+    let processes = oci_runtime_cgroups::processes(&state.cgroup_paths)?;
+    Ok(!processes.is_empty() && is_shared(root, state, false)?)
+}
+
+/// Whether another container has the same cgroup; `unknown` is the answer for one whose state cannot be read.
+fn is_shared(root: &StateRoot, state: &State, unknown: bool) -> Result<bool> {
     let has_it = |id: &String| {
         let other = root
             .open(id)
             .and_then(|directory| directory.load::<State>());
         match other {
             Ok(other) => other.is_some_and(|other| other.cgroup_paths == state.cgroup_paths),
-            Err(error) => error.kind() != Kind::NotFound,
+            Err(error) => unknown && error.kind() != Kind::NotFound,
         }
     };
     let ids = root.ids()?;
@@ -236,8 +254,7 @@ fn is_shared(root: &StateRoot, state: &State) -> Result<bool> {
 fn has_own_pid_namespace(directory: &StateDirectory) -> Result<bool> {
     let bytes = directory.load_config()?;
     let spec = parse(directory, &bytes)?;
-    let pid = spec.linux.namespace("pid");
-    Ok(pid.is_some_and(|namespace| namespace.path.is_empty()))
+    Ok(spec.linux.owns_pid_namespace())
 }
 
 fn parse<'s>(directory: &StateDirectory, bytes: &'s [u8]) -> Result<Spec<'s>> {

@@ -9,6 +9,7 @@ use oci_runtime_cgroups::{Created, Paths, systemd};
 
 use crate::agent;
 use crate::cgroup;
+use crate::delete::kill_processes_in_own;
 use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::Host;
@@ -17,10 +18,11 @@ use crate::launch::{Child, schedule};
 use crate::net::Moves;
 use crate::plan::ParentOp;
 use crate::resctrl;
-use crate::state::{State, StateDirectory, Status, start_time};
+use crate::state::{State, StateDirectory, StateRoot, Status, start_time};
 
 /// What there is of it.
 pub(super) struct Attempt {
+    pub root: StateRoot,
     pub directory: StateDirectory,
     pub state: State,
     pub host: Host,
@@ -29,6 +31,8 @@ pub(super) struct Attempt {
     pub moves: Option<Moves>,
     /// Whether hooks have run.
     pub hooked: bool,
+    /// Whether all of its processes end with its first one.
+    pub pid_namespace: bool,
 }
 
 impl Attempt {
@@ -42,8 +46,10 @@ impl Attempt {
     ) -> Result<()> {
         match op {
             ParentOp::CreateCgroup { paths } => {
-                let created = oci_runtime_cgroups::create(&self.host.cgroups, paths)
-                    .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
+                let claimed = || self.claimed();
+                let created =
+                    oci_runtime_cgroups::create_unless(&self.host.cgroups, paths, &claimed)
+                        .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
@@ -109,6 +115,19 @@ impl Attempt {
         }
     }
 
+    /// Another container in the making that is to have the same cgroup. Each has saved its state before it comes here.
+    fn claimed(&self) -> Option<String> {
+        let ids = self.root.ids().ok()?;
+        let same = |id: &String| {
+            let directory = self.root.open(id).ok()?;
+            let other: State = directory.load().ok()??;
+            let claims =
+                other.init_process_pid == 0 && other.cgroup_paths == self.state.cgroup_paths;
+            claims.then(|| format!("container {id}, which is being created,"))
+        };
+        ids.iter().filter(|id| **id != self.state.id).find_map(same)
+    }
+
     /// Takes back what was made. The error that led here is the one to return; what fails now is only told.
     pub fn clear_away(self) {
         if let Some(moves) = self.moves
@@ -117,7 +136,10 @@ impl Attempt {
             warn!("cannot give a network device back: {error}");
         }
         if let Some((created, paths)) = self.cgroup {
-            if let Err(error) = oci_runtime_cgroups::kill_all(&paths) {
+            // Whoever has come there meanwhile, or below, is none of ours.
+            if !self.pid_namespace
+                && let Err(error) = kill_processes_in_own(&paths)
+            {
                 warn!("cannot end what is left in the cgroup: {error}");
             }
             if let Some(unit) = &self.state.systemd_unit {

@@ -73,6 +73,12 @@ impl<'a> Linux<'a> {
             .iter()
             .find(|namespace| namespace.kind == *kind)
     }
+
+    /// Whether the end of the first process is that of all others.
+    pub(crate) fn owns_pid_namespace(&self) -> bool {
+        let pid = self.namespace("pid");
+        pid.is_some_and(|namespace| namespace.path.is_empty())
+    }
 }
 
 /// A namespace to make, or to join when it has a path.
