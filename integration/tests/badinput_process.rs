@@ -349,7 +349,7 @@ fn what_the_kernel_refuses_is_its_error() {
         (
             "/process/user/additionalGids",
             json!(vec![1; 65537]),
-            &["/process/user", "setgroups", "(EINVAL)"],
+            &["/process/user/additionalGids", "65537 groups are more"],
         ),
         (
             "/process/cwd",
@@ -373,6 +373,14 @@ fn what_the_kernel_refuses_is_its_error() {
             "/process/rlimits",
             json!([{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 1_u64 << 40}]),
             &["/process/rlimits/0", "prlimit64", "(EPERM)"],
+        ),
+        (
+            "/process/rlimits",
+            json!([{"type": "RLIMIT_AS", "soft": 1, "hard": 1}]),
+            &[
+                "limits of the process leave it too little memory",
+                "(ENOMEM)",
+            ],
         ),
         (
             "/process/scheduler",

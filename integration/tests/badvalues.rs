@@ -216,6 +216,16 @@ const OUT_OF_RANGE: &[Bad] = &[
         "required",
     ),
     (
+        |c| c["linux"]["readonlyPaths"] = json!(["/proc/bus", "/proc/.."]),
+        "/linux/readonlyPaths/1",
+        "root of the container",
+    ),
+    (
+        |c| c["linux"]["maskedPaths"] = json!(["//"]),
+        "/linux/maskedPaths/0",
+        "root of the container",
+    ),
+    (
         |c| c["linux"]["cgroupsPath"] = json!("/a\nb"),
         "/linux/cgroupsPath",
         "line feed",

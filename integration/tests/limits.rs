@@ -460,7 +460,7 @@ fn a_device_that_the_host_lacks_is_named() {
     let refused = case.try_create(&[]);
     refused.failed(
         1,
-        &["rdma.max", "no-such-hca", "/linux/resources/rdma", "EINVAL"],
+        &["rdma.max", "no-such-hca", "/linux/resources/rdma", "ENODEV"],
     );
     case.assert_clean();
 }

@@ -187,6 +187,9 @@ fn hint(step: &Described, report: Report, errno: Errno) -> &'static str {
         ("Cwd", Part::Openat2, Errno::ELOOP) => {
             "a working directory behind a magic link of /proc is not followed"
         }
+        ("Ids", Part::Mmap, Errno::ENOMEM) => {
+            "the limits of the process leave it too little memory"
+        }
         (_, Part::WrongPlace, _) => "the path does not lead to a place inside the container",
         _ => "",
     }

@@ -75,6 +75,7 @@ const IN_TEST: &[&str] = &[
     "cgroup_managers",
     "delegation",
     "cgroups",
+    "limits",
     "update",
     "kernel",
     "labels",

@@ -105,6 +105,8 @@ pub enum Fault {
 
     #[error("the root of the container cannot be mounted over")]
     MountOverRoot,
+    #[error("the root of the container cannot be covered; /root/readonly makes it read-only")]
+    CoverRoot,
     #[error("{0:?} is relative; it is taken as relative to the root of the container")]
     RelativeDestination(String),
     #[error("a mount that is not a bind mount needs a type")]
@@ -113,6 +115,8 @@ pub enum Fault {
     BindWithoutSource,
     #[error("{0:?} is not an option of a bind mount")]
     BindWithData(String),
+    #[error("{0:?} is not an option of a cgroup mount")]
+    NotOfCgroup(String),
     #[error("option {0:?} has no effect")]
     OptionWithoutEffect(String),
     #[error("{0} is only for bind mounts")]
@@ -146,6 +150,8 @@ pub enum Fault {
     MappingOverlap(usize),
     #[error("{0} mappings are more than the kernel takes (340)")]
     TooManyMappings(usize),
+    #[error("{0} groups are more than a process can have (65536)")]
+    TooManyGroups(usize),
     #[error("time offsets need a new time namespace")]
     OffsetsWithoutNamespace,
     #[error("there is no clock {0:?} with an offset, only monotonic and boottime")]

@@ -21,7 +21,9 @@ pub(super) fn check(
     for (index, (mount, options)) in spec.mounts.iter().zip(options).enumerate() {
         extras(problems, index, mount, options);
         id_map(problems, index, mount, options, &spec.linux);
-        if !is_bind(mount, options) {
+        if is_new_cgroup(mount, options) {
+            of_cgroup(problems, index, mount, options);
+        } else if !is_bind(mount, options) {
             lengths(problems, index, mount, options, host);
         }
     }
@@ -107,11 +109,56 @@ fn id_map(
     let asked = options.idmap.is_some() || !mount.uid_mappings.is_empty();
     let refused = match &*mount.kind {
         _ if options.remount => Some("what is mounted already"),
-        "cgroup" | "cgroup2" if !is_bind(mount, options) => Some("a cgroup mount"),
+        _ if is_new_cgroup(mount, options) => Some("a cgroup mount"),
         _ => None,
     };
     if let Some(what) = refused.filter(|_| asked) {
         problems.error(at!["mounts", index], Fault::NotIdMapped(what));
+    }
+}
+
+fn is_new_cgroup(mount: &Mount<'_>, options: &MountOptions<'_>) -> bool {
+    let cgroup = matches!(&*mount.kind, "cgroup" | "cgroup2");
+    cgroup && !options.remount && !is_bind(mount, options)
+}
+
+/// Parameters of the cgroup file systems that are words (cgroups(7), "Cgroup v2 mount options" of the kernel). They belong to a
+/// hierarchy, which is the host's.
+const OF_HIERARCHIES: &[&str] = &[
+    "clone_children",
+    "favordynmods",
+    "memory_hugetlb_accounting",
+    "memory_localevents",
+    "memory_recursiveprot",
+    "noprefix",
+    "nsdelegate",
+    "pids_localevents",
+    "xattr",
+];
+
+/// The container sees the host's hierarchies: what is theirs has no effect, and what is nothing may be a misspelt flag.
+fn of_cgroup(problems: &mut Problems, index: usize, mount: &Mount<'_>, options: &MountOptions<'_>) {
+    let place = |name: &str| place_of(mount, name);
+    for (key, value) in &options.data {
+        let place = at!["mounts", index, "options", place(key)];
+        match value.is_some() || OF_HIERARCHIES.contains(key) {
+            true => problems.warning(place, Fault::OptionWithoutEffect((*key).into())),
+            false => problems.error(place, Fault::NotOfCgroup((*key).into())),
+        }
+    }
+    for flag in options.sb_flags.iter().filter(|flag| **flag != "ro") {
+        let fault = Fault::OptionWithoutEffect((*flag).into());
+        problems.warning(at!["mounts", index, "options", place(flag)], fault);
+    }
+    // It is private, or the slave of nothing, anyhow.
+    for (flag, name) in [
+        (libc::MS_SHARED, "shared"),
+        (libc::MS_UNBINDABLE, "unbindable"),
+    ] {
+        if options.propagation.iter().any(|asked| asked.flag == flag) {
+            let fault = Fault::OptionWithoutEffect(name.into());
+            problems.warning(at!["mounts", index, "options", place(name)], fault);
+        }
     }
 }
 
@@ -130,7 +177,7 @@ fn lengths(
     host: &Host,
 ) {
     let (source, kind) = (mount.source.len(), &*mount.kind);
-    if source > LONGEST && !options.remount && !kind.starts_with("cgroup") {
+    if source > LONGEST && !options.remount {
         problems.error(
             at!["mounts", index, "source"],
             Fault::ParameterTooLong(source),

@@ -19,11 +19,17 @@ pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>) {
             Fault::UnknownPropagation(form.to_string()),
         );
     }
-    for (index, path) in spec.linux.masked_paths.iter().enumerate() {
-        absolute(problems, at!["linux", "maskedPaths", index], path);
-    }
-    for (index, path) in spec.linux.readonly_paths.iter().enumerate() {
-        absolute(problems, at!["linux", "readonlyPaths", index], path);
+    for (list, paths) in [
+        ("maskedPaths", &spec.linux.masked_paths),
+        ("readonlyPaths", &spec.linux.readonly_paths),
+    ] {
+        for (index, path) in paths.iter().enumerate() {
+            absolute(problems, at!["linux", list, index], path);
+            // What is attached there, no path leads to.
+            if path.starts_with('/') && is_top(path) {
+                problems.error(at!["linux", list, index], Fault::CoverRoot);
+            }
+        }
     }
     problems.no_nul(at!["linux", "cgroupsPath"], &spec.linux.cgroups_path);
 }

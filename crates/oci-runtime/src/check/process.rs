@@ -64,6 +64,9 @@ fn cwd(problems: &mut Problems, cwd: &str) {
     problems.no_nul(at!["cwd"], cwd);
 }
 
+/// As many groups as a process can have (NGROUPS_MAX of linux/limits.h).
+const GROUPS_MAX: usize = 65_536;
+
 /// The highest number stands for "no id" in the kernel: setresuid(2) would leave the id as it is.
 fn user(problems: &mut Problems, user: &User) {
     if let Some(mask) = user.umask.filter(|mask| *mask > 0o777) {
@@ -73,6 +76,10 @@ fn user(problems: &mut Problems, user: &User) {
         if id == u32::MAX {
             problems.error(at!["user", name], Fault::InvalidId(id));
         }
+    }
+    if user.additional_gids.len() > GROUPS_MAX {
+        let fault = Fault::TooManyGroups(user.additional_gids.len());
+        problems.error(at!["user", "additionalGids"], fault);
     }
     for (index, gid) in user.additional_gids.iter().enumerate() {
         if *gid == u32::MAX {

@@ -27,11 +27,13 @@ pub struct StepFailure {
 impl fmt::Display for StepFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.attempt)?;
-        // Where runc says it in its words, the errno follows them.
-        if self.op != "Cwd" {
-            write!(f, "{}: ", self.call)?;
+        match (self.op.as_str(), self.errno) {
+            // Where runc says it in its words, the errno follows them.
+            ("Cwd", errno) => f.write_str(&describe(errno))?,
+            // How a hook has ended is no matter of the kernel's.
+            ("Hook", Errno::EPROTO) => f.write_str(&self.call)?,
+            (_, errno) => write!(f, "{}: {}", self.call, describe(errno))?,
         }
-        f.write_str(&describe(self.errno))?;
         if !self.pointer.is_empty() {
             write!(f, ", asked for by {}", self.pointer)?;
         }

@@ -56,6 +56,27 @@ fn mounts() {
 }
 
 #[test]
+fn a_cgroup_mount_has_no_parameters() {
+    let cgroup = |options: Value| {
+        let mount = json!({"destination": "/c", "type": "cgroup", "options": options});
+        [("/mounts/-", mount)]
+    };
+    assert_all(&[
+        (&cgroup(json!(["ro", "nosuid", "rprivate"])), &[]),
+        (
+            &cgroup(json!(["nsdelegate", "name=x", "nosiud", "rshared", "sync"])),
+            &[
+                "W /mounts/7/options/0: option \"nsdelegate\" has no effect",
+                "W /mounts/7/options/1: option \"name\" has no effect",
+                "E /mounts/7/options/2: \"nosiud\" is not an option of a cgroup mount",
+                "W /mounts/7/options/4: option \"sync\" has no effect",
+                "W /mounts/7/options/3: option \"shared\" has no effect",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn proc_is_proc() {
     let on = |destination: &str, kind: &str, source: &str| {
         [(
