@@ -83,6 +83,8 @@ ops! {
         recursive: bool,
         /// Whether a symbolic link at the end of the path is what is meant, not what it leads to.
         nofollow: bool,
+        /// Whether it is remembered, if it is a directory, that it is one: `MountBind` wants to know of neighbours.
+        directory: bool,
         /// What becomes of the propagation of the whole clone at once; 0 leaves it with its peers.
         propagation: Propagation,
         /// Where the detached tree's fd goes.

@@ -3,8 +3,8 @@
 use crate::op::{NO_SLOT, Namespaces, Propagation, Slot};
 use crate::payload::RLIMIT_NOFILE;
 use crate::report::Part;
-use crate::root;
-use crate::step::{At, Done, Init, fail};
+use crate::root::{self, Name};
+use crate::step::{At, DIRECTORY, Done, Init, fail};
 use crate::sys::{self, Fd};
 use crate::sys_mount;
 use core::ffi::CStr;
@@ -67,32 +67,41 @@ pub fn raise_limit(resource: u32, hard: u64) -> Done {
         .map(drop)
 }
 
-/// Clones the tree at `path` into `slot`. Linux 6.15 changes its propagation in the same call.
+/// Clones the tree at `path` into `slot`. With a slash at its end only a directory is found, which saves the look at what it is.
 pub fn open_tree(
     init: &mut Init,
     path: &CStr,
-    recursive: bool,
-    nofollow: bool,
+    [recursive, nofollow, directory]: [bool; 3],
     propagation: Propagation,
     slot: Slot,
 ) -> Done {
-    let recursive = if recursive { sys::AT_RECURSIVE } else { 0 };
-    let nofollow = if nofollow {
-        sys::AT_SYMLINK_NOFOLLOW
-    } else {
-        0
-    };
-    let flags = sys_mount::OPEN_TREE_CLONE | recursive | nofollow;
-    if propagation.0 != 0
-        && let Ok(fd) = sys_mount::open_tree_attr(path, flags, propagation.0)
-    {
-        return put(init, slot, fd);
+    let mut flags = sys_mount::OPEN_TREE_CLONE;
+    if recursive {
+        flags |= sys::AT_RECURSIVE;
     }
-    let fd = sys_mount::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
-    if propagation.0 != 0 {
-        root::change_propagation(fd, propagation.0)?;
+    if nofollow {
+        flags |= sys::AT_SYMLINK_NOFOLLOW;
+    } else if directory {
+        let path = Name::of_directory(path)?;
+        if let Ok(tree) = clone(path.as_cstr(), flags, propagation) {
+            return put(init, slot, tree | DIRECTORY);
+        }
     }
-    put(init, slot, fd)
+    let tree = clone(path, flags, propagation)?;
+    put(init, slot, tree)
+}
+
+/// Linux 6.15 changes the propagation in the same call.
+fn clone(path: &CStr, flags: u32, propagation: Propagation) -> Done<Fd> {
+    if propagation.0 == 0 {
+        return sys_mount::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree);
+    }
+    if let Ok(tree) = sys_mount::open_tree_attr(path, flags, propagation.0) {
+        return Ok(tree);
+    }
+    let tree = sys_mount::open_tree(sys::AT_FDCWD, path, flags).at(Part::OpenTree)?;
+    root::change_propagation(tree, propagation.0)?;
+    Ok(tree)
 }
 
 /// Opens a `tasks` file here, where the caller's paths and privileges hold.

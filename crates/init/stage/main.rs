@@ -171,8 +171,8 @@ fn perform(init: &mut Init, step: Step<'static>) -> Done {
     match step.op {
         Op::OomScoreAdj { value } => caller::oom_score_adj(value),
         Op::Rlimit { resource, soft, hard } => caller::rlimit(init, resource, soft, hard),
-        Op::OpenTree { path, recursive, nofollow, propagation, slot } => {
-            caller::open_tree(init, path, recursive, nofollow, propagation, slot)
+        Op::OpenTree { path, recursive, nofollow, directory, propagation, slot } => {
+            caller::open_tree(init, path, [recursive, nofollow, directory], propagation, slot)
         }
         Op::UserNamespace { uid_map, gid_map } => id_map::enter(uid_map, gid_map),
         Op::IdMapNamespace { uid_map, gid_map, slot } => id_map::namespace(init, uid_map, gid_map, slot),

@@ -55,7 +55,8 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, point: Point, changes: C
         .propagation
         .iter()
         .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
-    if !attach_beside(init, tree, target, point)? {
+    let beside = point.beside_previous || point.beside_next;
+    if !(beside && init.is_directory(slot) && attach_beside(init, tree, target, point)?) {
         let make = Make::Like(tree);
         let place = if point.nofollow {
             root::mount_point_itself(init, target, make)?
@@ -72,9 +73,6 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, point: Point, changes: C
 /// Attaches a directory by its name in the directory of its neighbours, which is looked up once for all of them. The kernel
 /// follows no link there, nor does it attach a directory on anything else. What does not succeed is done the long way.
 fn attach_beside(init: &mut Init, tree: Fd, target: &CStr, point: Point) -> Done<bool> {
-    if !(point.beside_previous || point.beside_next) || stat::kind(tree)? != sys::S_IFDIR {
-        return Ok(false);
-    }
     let bytes = target.to_bytes();
     let name = bytes
         .iter()

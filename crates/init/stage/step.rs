@@ -68,13 +68,22 @@ pub struct Init {
     pub finding: Option<Finding>,
 }
 
+/// In a slot: the fd is of a directory. Such numbers no fd has.
+pub const DIRECTORY: Fd = 1 << 30;
+
 impl Init {
     /// The fd in `slot`.
     pub fn fd(&self, slot: Slot) -> Done<Fd> {
         match self.slots.get(usize::from(slot.0)) {
-            Some(&fd) if fd > 0 => Ok(fd),
+            Some(&fd) if fd > 0 => Ok(fd & !DIRECTORY),
             _ => fail(Part::Decode, sys::EPROTO, u64::from(slot.0)),
         }
+    }
+
+    /// Whether the tree in `slot` is known to be a directory.
+    pub fn is_directory(&self, slot: Slot) -> bool {
+        let found = self.slots.get(usize::from(slot.0));
+        found.is_some_and(|fd| fd & DIRECTORY != 0)
     }
 
     /// Tells whoever waits, over a socket or a FIFO. write(2) is the one call that no filter may ask a supervisor about.

@@ -70,18 +70,35 @@ pub fn answer(result: isize) -> Answer {
     }
 }
 
+/// Makes a system call. Its arguments are in registers all the way, and what all calls have in common is there once.
 macro_rules! call {
-    ($number:expr $(, $argument:expr)*) => {{
-        let arguments = $crate::sys::six([$($argument as usize),*]);
+    (@ $number:expr, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr $(, 0)*) => {
         // SAFETY: every pointer comes from a reference that lives through the call, with the length of what it points to.
-        $crate::sys::answer(unsafe { $crate::sys::syscall($number, arguments) })
-    }};
+        unsafe { $crate::sys::five($number, $a as usize, $b as usize, $c as usize, $d as usize, $e as usize) }
+    };
+    (@ $number:expr, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr $(, 0)*) => {
+        // SAFETY: as above.
+        $crate::sys::answer(unsafe {
+            $crate::sys::syscall(
+                $number,
+                [$a as usize, $b as usize, $c as usize, $d as usize, $e as usize, $f as usize],
+            )
+        })
+    };
+    ($number:expr $(, $argument:expr)*) => {
+        $crate::sys::call!(@ $number $(, $argument)*, 0, 0, 0, 0, 0)
+    };
 }
 pub(crate) use call;
 
-/// Fills up to the six arguments that a system call can have.
-pub fn six<const N: usize>(given: [usize; N]) -> [usize; 6] {
-    core::array::from_fn(|index| given.get(index).copied().unwrap_or(0))
+/// A system call of at most five arguments.
+///
+/// # Safety
+/// As of [`syscall`].
+#[inline(never)]
+pub unsafe fn five(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Answer {
+    // SAFETY: the caller's promise.
+    answer(unsafe { syscall(number, [a, b, c, d, e, 0]) })
 }
 
 /// The first argument on the initial stack, of up to 16 bytes.

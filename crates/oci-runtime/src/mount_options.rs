@@ -11,8 +11,6 @@
 
 use bitflags::bitflags;
 
-use crate::spec::Mount;
-
 /// The attribute bits that one access time mode out of three lives in; clear them all before setting one.
 pub const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
 
@@ -85,11 +83,6 @@ pub fn parse<'a, S: AsRef<str>>(options: &'a [S]) -> MountOptions<'a> {
         apply(&mut all, option.as_ref());
     }
     all
-}
-
-/// The options of each mount.
-pub fn of_all<'a>(mounts: &'a [Mount<'_>]) -> Vec<MountOptions<'a>> {
-    mounts.iter().map(|mount| parse(&mount.options)).collect()
 }
 
 /// The propagation that `linux.rootfsPropagation` or a mount option names.

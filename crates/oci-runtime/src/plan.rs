@@ -55,7 +55,8 @@ pub enum Lane {
 
 #[derive(Debug)]
 enum What {
-    Parent(ParentOp),
+    /// Few are, and steps of the others are many.
+    Parent(Box<ParentOp>),
     /// Offset of the encoded step.
     Init(usize),
 }
@@ -235,7 +236,7 @@ impl Plan {
 
     /// Appends a step of the parent lane.
     pub fn parent(&mut self, origin: impl Into<Cow<'static, str>>, op: ParentOp) {
-        let what = What::Parent(op);
+        let what = What::Parent(Box::new(op));
         self.steps.push(Step {
             lane: Lane::Parent,
             origin: origin.into(),

@@ -42,9 +42,8 @@ pub fn check(spec: &Spec<'_>, host: &Host) -> Vec<Problem> {
         problems.append(process_problems(process, host, "/process"));
     }
     paths::check(&mut problems, spec);
-    let options = crate::mount_options::of_all(&spec.mounts);
-    mounts::check(&mut problems, &spec.mounts, &options);
-    mount_options::check(&mut problems, spec, &options, host);
+    mounts::check(&mut problems, &spec.mounts);
+    mount_options::check(&mut problems, spec, host);
     namespaces::check(&mut problems, spec);
     id_maps::check(&mut problems, spec);
     intel_rdt::check(&mut problems, spec, host);

@@ -7,18 +7,14 @@ use super::mounts::{is_bind, place_of};
 use super::problem::Problems;
 use crate::host::Host;
 use crate::id_map::{self, IdMap};
-use crate::mount_options::{Extras, MountOptions};
+use crate::mount_options::{self, Extras, MountOptions};
 use crate::pointer::at;
 use crate::spec::{Linux, Mount, Spec};
 
-pub(super) fn check(
-    problems: &mut Problems,
-    spec: &Spec<'_>,
-    options: &[MountOptions<'_>],
-    host: &Host,
-) {
+pub(super) fn check(problems: &mut Problems, spec: &Spec<'_>, host: &Host) {
     label(problems, &spec.linux, host);
-    for (index, (mount, options)) in spec.mounts.iter().zip(options).enumerate() {
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        let options = &mount_options::parse(&mount.options);
         extras(problems, index, mount, options);
         id_map(problems, index, mount, options, &spec.linux);
         if is_new_cgroup(mount, options) {

@@ -3,12 +3,13 @@
 use super::Fault;
 use super::paths::is_top;
 use super::problem::Problems;
-use crate::mount_options::MountOptions;
+use crate::mount_options::{self, MountOptions};
 use crate::pointer::at;
 use crate::spec::Mount;
 
-pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>], options: &[MountOptions<'_>]) {
-    for (index, (mount, options)) in mounts.iter().zip(options).enumerate() {
+pub(super) fn check(problems: &mut Problems, mounts: &[Mount<'_>]) {
+    for (index, mount) in mounts.iter().enumerate() {
+        let options = &mount_options::parse(&mount.options);
         destination(problems, index, &mount.destination);
         if !options.remount {
             over_proc(problems, index, mount, is_bind(mount, options));

@@ -23,6 +23,8 @@ pub(super) struct Clone {
     pub recursive: bool,
     /// A symbolic link itself where the path ends in one.
     pub nofollow: bool,
+    /// Whether it is of use to know that it is a directory.
+    pub directory: bool,
     /// What becomes of its propagation; 0 leaves it with its peers.
     pub propagation: Propagation,
 }
@@ -32,6 +34,7 @@ pub(super) fn open_one(plan: &mut Plan, origin: &str, path: &Path) -> Result<Slo
     let one = Clone {
         recursive: false,
         nofollow: false,
+        directory: false,
         propagation: Propagation(libc::MS_PRIVATE),
     };
     open_tree(plan, origin, path, one)
@@ -68,6 +71,7 @@ pub(super) fn open_tree(plan: &mut Plan, origin: &str, path: &Path, clone: Clone
             path: &path,
             recursive: clone.recursive,
             nofollow: clone.nofollow,
+            directory: clone.directory,
             propagation: clone.propagation,
             slot,
         },

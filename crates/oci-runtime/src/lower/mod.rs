@@ -117,6 +117,7 @@ pub(crate) fn create(spec: &Spec<'_>, host: &Host, request: Request<'_>) -> Resu
         let whole = host_side::Clone {
             recursive: true,
             nofollow: true,
+            directory: false,
             propagation: Propagation(0),
         };
         slots.rootfs = host_side::open_tree(&mut plan, "/root/path", &rootfs, whole)?;

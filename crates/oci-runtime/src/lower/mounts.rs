@@ -26,6 +26,8 @@ pub(super) struct Prepared<'s> {
     pub options: MountOptions<'s>,
     /// Its mount point.
     target: CString,
+    /// Whether it may be attached by its name in its directory: a bind mount for which a link there means what it usually does.
+    in_directory: bool,
     source: Source,
 }
 
@@ -57,15 +59,25 @@ pub(super) fn sources<'s>(
     with: &Preparation<'_>,
     mut maps: IdMaps,
 ) -> Result<Vec<Prepared<'s>>> {
-    let prepare = |(index, mount): (usize, &'s Mount<'_>)| {
+    let mut all = Vec::with_capacity(spec.mounts.len());
+    for (index, mount) in spec.mounts.iter().enumerate() {
         let options = mount_options::parse(&mount.options);
-        Ok(Prepared {
+        all.push(Prepared {
             target: below_root(&origin(index), &mount.destination)?,
-            source: source(plan, spec, index, &options, with, &mut maps)?,
+            in_directory: !options.remount
+                && bind(mount, &options).is_some()
+                && !options.extras.intersects(LINKS),
             options,
-        })
-    };
-    spec.mounts.iter().enumerate().map(prepare).collect()
+            source: Source::Remount,
+        });
+    }
+    for index in 0..all.len() {
+        let directory = beside(&all, index) != [false; 2];
+        let options = &all[index].options;
+        let source = source(plan, spec, (index, options), directory, with, &mut maps)?;
+        all[index].source = source;
+    }
+    Ok(all)
 }
 
 fn origin(index: usize) -> String {
@@ -75,8 +87,8 @@ fn origin(index: usize) -> String {
 fn source(
     plan: &mut Plan,
     spec: &Spec<'_>,
-    index: usize,
-    options: &MountOptions<'_>,
+    (index, options): (usize, &MountOptions<'_>),
+    directory: bool,
     with: &Preparation<'_>,
     maps: &mut IdMaps,
 ) -> Result<Source> {
@@ -101,6 +113,7 @@ fn source(
     let clone = Clone {
         recursive,
         nofollow,
+        directory,
         propagation: changes(options, spec).0,
     };
     let source = source_path(mount, with.bundle);
@@ -175,10 +188,7 @@ const LINKS: Extras = Extras::COPY_SYMLINK.union(Extras::DEST_NOFOLLOW);
 /// Whether the mount before, and the one after, go to the same directory.
 fn beside(all: &[Prepared<'_>], index: usize) -> [bool; 2] {
     let directory = |index: usize| {
-        let mount = all.get(index)?;
-        if !matches!(mount.source, Source::Bind(_)) || mount.options.extras.intersects(LINKS) {
-            return None;
-        }
+        let mount = all.get(index).filter(|mount| mount.in_directory)?;
         let path = mount.target.to_bytes();
         // The root itself has no name.
         let name = path
