@@ -257,6 +257,25 @@ const OUT_OF_RANGE: &[Bad] = &[
     ),
 ];
 
+/// What the compiler of limits and that of filters refuse, which know places below their own.
+const OF_COMPILERS: &[Bad] = &[
+    (
+        |c| c["linux"]["resources"]["memory"] = json!({"limit": -2}),
+        "/linux/resources/memory/limit",
+        "-2: a size",
+    ),
+    (
+        |c| c["linux"]["resources"]["hugepageLimits"] = json!([{"pageSize": "1", "limit": 1}]),
+        "/linux/resources/hugepageLimits/0/pageSize",
+        "page size",
+    ),
+    (
+        |c| c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "flags": ["X"]}),
+        "/linux/seccomp/flags/0",
+        ": unknown flag \"X\"",
+    ),
+];
+
 /// What only the kernel can tell.
 const REFUSED: &[Bad] = &[
     (
@@ -361,7 +380,8 @@ fn assert_refused(table: &[Bad]) {
         let bundle = text(&case.bundle());
         for verb in ["create", "run"] {
             let failed = case.runtime(&[verb, "--bundle", &bundle, &case.id]);
-            failed.failed(1, &[pointer, reason]);
+            let failed = failed.failed(1, &[pointer, reason]);
+            assert_eq!(failed.stderr.matches(pointer).count(), 1, "{failed:?}");
             case.assert_clean();
         }
     }
@@ -370,6 +390,7 @@ fn assert_refused(table: &[Bad]) {
 #[test]
 fn values_out_of_range_are_errors_with_their_pointer() {
     assert_refused(OUT_OF_RANGE);
+    assert_refused(OF_COMPILERS);
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub(crate) enum Cause {
     Parse { path: PathBuf, source: ParseError },
     #[error("invalid config.json: {}", list(.0))]
     Config(Vec<Problem>),
-    #[error("invalid config.json: {pointer}: {problem}")]
+    #[error("invalid config.json: {}", placed(pointer, problem))]
     Lower {
         pointer: String,
         problem: LowerProblem,
@@ -286,6 +286,18 @@ fn text(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => describe(Errno::from_raw(number)),
         None => error.to_string(),
+    }
+}
+
+/// A problem with its place, which what comes from the other compilers tells too: the whole of it, or from where their part begins.
+fn placed(pointer: &str, problem: &LowerProblem) -> String {
+    let text = problem.to_string();
+    match text.split_once(": ") {
+        _ if text.starts_with(pointer) => text,
+        Some((place, rest)) if place.starts_with('/') && pointer.ends_with(place) => {
+            format!("{pointer}: {rest}")
+        }
+        _ => format!("{pointer}: {text}"),
     }
 }
 
