@@ -77,7 +77,7 @@ ops! {
     }
     /// Clones the mount tree at a path of the caller into a detached tree (open_tree(2)).
     OpenTree = 3 {
-        /// Path in the caller's mount namespace.
+        /// Path in the caller's mount namespace; with a slash added to its end for `directory`.
         path: &'a CStr,
         /// Whether mounts below it come along.
         recursive: bool,

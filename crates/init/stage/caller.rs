@@ -67,7 +67,8 @@ pub fn raise_limit(resource: u32, hard: u64) -> Done {
         .map(drop)
 }
 
-/// Clones the tree at `path` into `slot`. With a slash at its end only a directory is found, which saves the look at what it is.
+/// Clones the tree at `path` into `slot`. With a slash at its end only a directory is found, which saves the look at what it is;
+/// what is none is found without.
 pub fn open_tree(
     init: &mut Init,
     path: &CStr,
@@ -81,13 +82,17 @@ pub fn open_tree(
     }
     if nofollow {
         flags |= sys::AT_SYMLINK_NOFOLLOW;
-    } else if directory {
-        let path = Name::of_directory(path)?;
-        if let Ok(tree) = clone(path.as_cstr(), flags, propagation) {
-            return put(init, slot, tree | DIRECTORY);
-        }
     }
-    let tree = clone(path, flags, propagation)?;
+    if !directory {
+        let tree = clone(path, flags, propagation)?;
+        return put(init, slot, tree);
+    }
+    if let Ok(tree) = clone(path, flags, propagation) {
+        return put(init, slot, tree | DIRECTORY);
+    }
+    let length = path.count_bytes().saturating_sub(1);
+    let file = Name::from(&path.to_bytes()[..length])?;
+    let tree = clone(file.as_cstr(), flags, propagation)?;
     put(init, slot, tree)
 }
 

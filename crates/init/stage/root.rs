@@ -357,13 +357,6 @@ impl Name {
         Ok(name)
     }
 
-    /// `path` with a slash at its end.
-    pub fn of_directory(path: &CStr) -> Done<Name> {
-        let mut name = Name::from(path.to_bytes_with_nul())?;
-        name.0[path.count_bytes()] = b'/';
-        Ok(name)
-    }
-
     /// Puts the text of the link that a component of this path is, in `parent`, into its place.
     fn follow(&mut self, parent: Fd, component: Range<usize>) -> Done {
         let link = Name::from(&self.0[component.clone()])?;

@@ -106,7 +106,13 @@ fn attempt(op: &Op<'_>) -> Option<String> {
         Op::UserNamespace { .. } => "make a user namespace without privileges".into(),
         Op::IdMapNamespace { .. } => "make a user namespace for the id maps of a mount".into(),
         Op::IdMapTree { .. } => "map the ids of a mount".into(),
-        Op::OpenTree { path, .. } => format!("take the mount source {}", show(path)),
+        Op::OpenTree {
+            path, directory, ..
+        } => {
+            let path = show(path);
+            let named = path.strip_suffix('/').filter(|_| *directory);
+            format!("take the mount source {}", named.unwrap_or(&path))
+        }
         Op::Device {
             path, major, minor, ..
         } => format!("make the device /{} ({major}:{minor})", show(path)),

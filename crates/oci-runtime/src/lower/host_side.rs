@@ -64,7 +64,11 @@ pub(super) fn bind_one(plan: &mut Plan, origin: &str, target: &CStr, slot: Slot,
 /// A detached clone of what is at `path` of the host, in a slot.
 pub(super) fn open_tree(plan: &mut Plan, origin: &str, path: &Path, clone: Clone) -> Result<Slot> {
     let slot = later_slot(plan, origin)?;
-    let path = c(origin, path.as_os_str().as_bytes())?;
+    let mut path = path.as_os_str().as_bytes().to_vec();
+    if clone.directory {
+        path.push(b'/');
+    }
+    let path = c(origin, path)?;
     plan.outer(
         origin.to_owned(),
         Op::OpenTree {

@@ -113,7 +113,7 @@ fn source(
     let clone = Clone {
         recursive,
         nofollow,
-        directory,
+        directory: directory && !nofollow,
         propagation: changes(options, spec).0,
     };
     let source = source_path(mount, with.bundle);
