@@ -46,6 +46,23 @@ pub struct Exec<'a> {
     pub trace: bool,
 }
 
+impl<'a> Exec<'a> {
+    /// A process with these streams and the container's keyring, in the container's own cgroup.
+    pub fn new(stdio: [BorrowedFd<'a>; 3]) -> Exec<'a> {
+        Exec {
+            stdio,
+            console: None,
+            preserve_fds: &[],
+            keyring: true,
+            pid_file: None,
+            ignore_paused: false,
+            cgroup: &[],
+            interrupt: None,
+            trace: false,
+        }
+    }
+}
+
 /// Makes the process of `exec` out of the configuration that the container was created with.
 pub type Describe<'d> = &'d dyn for<'s> Fn(&Spec<'s>) -> Result<ProcessSpec<'s>>;
 
