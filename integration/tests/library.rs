@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use oci_runtime::{
     Bundle, Create, Exec, Exit, Kind, Result, StateRoot, Status, create, delete, exec, kill, run,
@@ -17,9 +18,9 @@ use oci_runtime::{
 use oci_runtime_integration::bundle::script;
 use oci_runtime_integration::case::{Case, case_with, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{eventually, only_ocirun};
+use oci_runtime_integration::runtime::{eventually, only_ocirun, read};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::dumpable_behavior;
+use rustix::process::{WaitOptions, dumpable_behavior, wait};
 use serde_json::json;
 
 /// What is compared belongs to the whole process, so these tests go one after the other.
@@ -203,4 +204,66 @@ fn a_creation_is_interrupted_by_another_thread() {
     }
     assert_eq!(descriptors(), open);
     case.assert_clean();
+}
+
+/// As an init or a supervisor has one: then it is that thread which gets to know how containers ended.
+#[test]
+fn beside_a_thread_that_reaps_whatever_ends_containers_are_made() {
+    let _alone = alone();
+    let Some(case) = case_with(|c| script(c, "exit 7")) else {
+        return;
+    };
+    if !only_ocirun("is no library") {
+        return;
+    }
+    let null = File::options().read(true).write(true).open("/dev/null");
+    let null = null.expect("/dev/null");
+    let root = StateRoot::new(case.path("state"));
+    let bundle = Bundle::open(&case.bundle()).expect("the bundle");
+    let spec = bundle.spec().expect("its configuration");
+    let done = AtomicBool::new(false);
+    let (reaped, made) = thread::scope(|scope| {
+        let reaper = scope.spawn(|| {
+            let mut reaped = BTreeMap::new();
+            while !done.load(Ordering::Relaxed) {
+                while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+                    reaped.insert(pid.as_raw_nonzero().get(), status.exit_status());
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            reaped
+        });
+        let life = || -> Result<i32> {
+            let process = run(
+                &root,
+                &case.id,
+                &Create::new(&bundle, &spec, [null.as_fd(); 3]),
+            )?;
+            poll(&mut [PollFd::new(&process.pidfd(), PollFlags::IN)], None).expect("poll");
+            delete(&root, &case.id, false)?;
+            Ok(process.pid())
+        };
+        let made: Result<Vec<i32>> = (0..10).map(|_| life()).collect();
+        thread::sleep(Duration::from_millis(20));
+        done.store(true, Ordering::Relaxed);
+        (reaper.join().expect("the reaper"), made)
+    });
+    for pid in made.expect("ten containers") {
+        assert_eq!(reaped.get(&pid), Some(&Some(7)), "{pid} of {reaped:?}");
+    }
+}
+
+/// It is compiled there, as a documentation test.
+#[test]
+fn the_readme_s_example_is_that_of_the_documentation() {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = read(workspace.join("README.md"));
+    let example = readme.split("```rust\n").nth(1).expect("an example");
+    let example = example.split("```").next().unwrap_or_default();
+    let source = read(workspace.join("crates/oci-runtime/src/lib.rs"));
+    let shown = |line: &&str| !line.starts_with("# ");
+    let lines = source.lines().filter_map(|line| line.strip_prefix("//!"));
+    let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
+    let documentation: Vec<_> = lines.filter(shown).collect();
+    assert!(documentation.join("\n").contains(example), "{example}");
 }

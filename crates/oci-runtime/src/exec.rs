@@ -169,6 +169,7 @@ fn join(
         // All other steps are init's own, or about this.
         other => schedule(other, child.pid),
     };
+    let told = |error| or_stopped(error, state.init_process_pid, pidfd.as_fd());
     let mut attempt = |inputs| launch(&plan, inputs, directory.path(), &interrupts, &mut perform);
     let (launched, trace) = match attempt(&inputs) {
         Err(error) if options.cgroup.is_empty() && has_handed_down(&error) => {
@@ -178,11 +179,7 @@ fn join(
                 ..inputs
             })?
         }
-        // It may have ended by now, and then that is what there is to say.
-        Err(error) if error.kind() != Kind::Interrupted && ends(pidfd.as_fd(), &error)? => {
-            return Err(stopped("stopped"));
-        }
-        attempted => attempted?,
+        attempted => attempted.map_err(told)?,
     };
     log_trace(&plan, &trace);
     if let Some(path) = options.pid_file
@@ -195,7 +192,7 @@ fn join(
     if let (Err(_), Some(path)) = (&started, options.pid_file) {
         let _ = fs::remove_file(path);
     }
-    started.map(Into::into)
+    started.map(Into::into).map_err(told)
 }
 
 /// On v2 a payload that manages cgroups itself, as systemd does, leaves none of its processes in the container's own, and the
@@ -206,14 +203,36 @@ fn has_handed_down(error: &Error) -> bool {
         .is_some_and(|step| step.op == "Spawn" && step.errno == Errno::EBUSY)
 }
 
-/// Whether the container's first process has ended or is about to: its namespaces go before it does.
-fn ends(pidfd: BorrowedFd<'_>, error: &Error) -> Result<bool> {
+/// The container may have ended by now, and then that is what there is to say.
+fn or_stopped(error: Error, pid: i32, pidfd: BorrowedFd<'_>) -> Error {
+    if error.kind() == Kind::Interrupted {
+        return error;
+    }
+    match ends(pid, pidfd, &error) {
+        Ok(true) => stopped("stopped"),
+        Ok(false) => error,
+        Err(other) => other,
+    }
+}
+
+/// Whether the container's first process has ended or is about to: its namespaces go first, and its pidfd tells of its end only
+/// once all others of the pid namespace have been reaped.
+fn ends(pid: i32, pidfd: BorrowedFd<'_>, error: &Error) -> Result<bool> {
     let patience = match (error.kind(), error.step()) {
         (Kind::Os, None) => Duration::from_millis(200),
         _ => Duration::ZERO,
     };
+    if has_left_its_namespaces(pid) {
+        return Ok(true);
+    }
     let [ended] = Interrupts::default().wait([pidfd], Some(patience))?;
-    Ok(ended)
+    Ok(ended || has_left_its_namespaces(pid))
+}
+
+/// Where the pid is another's by now, the pidfd tells.
+fn has_left_its_namespaces(pid: i32) -> bool {
+    let link = fs::read_link(format!("/proc/{pid}/ns/mnt"));
+    link.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 fn refuse(status: Status, ignore_paused: bool) -> Result<()> {
