@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use oci_runtime_integration::bundle::{self, push};
 use oci_runtime_integration::case::{Case, case, case_with, text};
 use oci_runtime_integration::host::{self, NAMESPACES};
-use oci_runtime_integration::runtime::{eventually, only_ocirun, read, spawn};
+use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, read, spawn};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn process_file(case: &Case, process: &Value) -> String {
@@ -353,5 +356,28 @@ fn many_at_once_all_answer() {
         .collect();
     for (n, running) in all {
         assert_eq!(running.wait().code, n);
+    }
+}
+
+/// Its namespaces go before its pid does, and what had joined it dies with it: all of that is the end of the container.
+#[test]
+fn an_exec_that_meets_the_end_of_the_container_says_so() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("says what it met first") {
+        return;
+    }
+    for round in 0..25 {
+        let init = case.start();
+        let words = ["exec", &case.id, "true"];
+        let execs: Vec<_> = (0..3).map(|_| case.spawn(&words)).collect();
+        thread::sleep(Duration::from_millis(round));
+        host::signal(init, Signal::KILL);
+        for exec in execs.into_iter().map(Running::wait) {
+            let stopped = "cannot exec in a stopped container";
+            let fine = matches!(exec.code, 0 | 137) || exec.stderr.contains(stopped);
+            assert!(fine, "{exec:?}");
+        }
+        case.reap(init);
+        case.runtime(&["delete", &case.id]).ok();
     }
 }

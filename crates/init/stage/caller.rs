@@ -166,8 +166,21 @@ pub fn spawn(init: &Init, namespaces: Namespaces, cgroup: Slot) -> Done {
     };
     match sys::clone3_parent(namespaces.0, cgroup).at(Part::Clone3)? {
         0 => Ok(()),
-        _ => sys::exit(0),
+        pid => {
+            name_after(pid as u32);
+            sys::exit(0)
+        }
     }
+}
+
+/// Where the new process dies before its first word, in a pid namespace that ends for one, the caller finds its pid here.
+fn name_after(pid: u32) {
+    const PR_SET_NAME: u32 = 15;
+    let mut digits = [0; 10];
+    let digits = decimal(pid, &mut digits);
+    let mut name = [0u8; 16];
+    name[..digits.len()].copy_from_slice(digits);
+    let _ = sys::prctl(PR_SET_NAME, name.as_ptr() as u64, 0);
 }
 
 /// Writes to a file of the caller's procfs.
