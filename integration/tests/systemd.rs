@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use oci_runtime_integration::bundle::push;
 use oci_runtime_integration::case::{Case, case_with};
 use oci_runtime_integration::runtime::{Finished, eventually, read, spawn};
-use oci_runtime_integration::{bus, cgroup};
+use oci_runtime_integration::{bus, cgroup, host};
 use serde_json::{Value, json};
 
 /// A case whose container is to be the scope `oci-ID.scope` in `slice`; nothing where there is no systemd, which is said.
@@ -267,4 +267,35 @@ fn a_payload_over_its_memory_is_ended_and_the_scope_with_it() {
     let finished = spawn(command, &output, Stdio::null()).wait();
     assert_eq!(finished.code, 137, "{finished:?}");
     assert_eq!(property(&unit, "LoadState"), "not-found");
+}
+
+/// A scope ends with its last process, and then its name is free for another container.
+#[test]
+fn deleting_a_stopped_container_spares_the_one_that_has_its_unit_now() {
+    let Some((case, unit)) = case("oci-tests.slice", |_| ()) else {
+        return;
+    };
+    for force in [false, true] {
+        let first = start(&case);
+        case.kill(first);
+        eventually("the end of the scope", || {
+            (property(&unit, "LoadState") == "not-found").then_some(())
+        });
+        let id = format!("{}-2", case.id);
+        let pid_file = case.path("pid").display().to_string();
+        runtime(&case, &["create", "--pid-file", &pid_file, &id]).ok();
+        let second = case.init_from_pid_file();
+        let flags: &[&str] = if force { &["--force"] } else { &[] };
+        let deleted = case.runtime(&[&["delete"], flags, &[case.id.as_str()]].concat());
+        assert!(
+            host::alive(second),
+            "the second ended with the first: {deleted:?}"
+        );
+        assert_eq!(property(&unit, "ActiveState"), "active");
+        assert_eq!(deleted.code == 0, force, "{deleted:?}");
+        case.runtime(&["delete", "--force", &id]).ok();
+        case.reap(second);
+        case.runtime(&["delete", "--force", &case.id]).ok();
+        assert_eq!(property(&unit, "LoadState"), "not-found");
+    }
 }

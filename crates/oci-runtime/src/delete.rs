@@ -199,6 +199,11 @@ fn wait(pidfd: BorrowedFd<'_>, pid: i32) -> Result<()> {
 /// one that came later may have taken it over.
 fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> Result<()> {
     let paths = &state.cgroup_paths;
+    // A scope that has ended leaves its name to others.
+    let unit = match &state.systemd_unit {
+        Some(unit) if !is_taken_over(root, state)? => Some(unit),
+        _ => None,
+    };
     if let Some(own) = own(paths)
         // What can be removed has no process in it.
         && fs::remove_dir(own).is_err()
@@ -208,7 +213,7 @@ fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> 
     {
         kill_processes_in(own, paths)?;
     }
-    cgroup::remove(paths, state.systemd_unit.as_ref())
+    cgroup::remove(paths, unit)
 }
 
 /// The directory that knows all processes of the cgroup.
@@ -229,8 +234,8 @@ fn force_cgroup(paths: &Paths, unit: Option<&Unit>) -> Result<()> {
     cgroup::remove(paths, unit)
 }
 
-/// Whether the cgroup of a stopped container is known to be another's by now, which will remove it.
-fn is_taken_over(root: &StateRoot, state: &State) -> Result<bool> {
+/// Whether the cgroup of a container of which nothing lives is known to be another's by now, which will remove it.
+pub(crate) fn is_taken_over(root: &StateRoot, state: &State) -> Result<bool> {
     let processes = oci_runtime_cgroups::processes(&state.cgroup_paths)?;
     Ok(!processes.is_empty() && is_shared(root, state, false)?)
 }

@@ -31,7 +31,7 @@ impl fmt::Display for StepFailure {
             // Where runc says it in its words, the errno follows them.
             ("Cwd", errno) => f.write_str(&describe(errno))?,
             // How a hook has ended is no matter of the kernel's.
-            ("Hook", Errno::EPROTO) => f.write_str(&self.call)?,
+            ("Hook", Errno::EPROTO | Errno::ETIMEDOUT) => f.write_str(&self.call)?,
             (_, errno) => write!(f, "{}: {}", self.call, describe(errno))?,
         }
         if !self.pointer.is_empty() {
