@@ -14,7 +14,7 @@ use crate::runtime::{eventually, tool};
 /// The image of busybox.
 pub const IMAGE: &str = "localhost/busybox:case";
 
-/// Namespaces, and the words that stand for podman in them.
+/// Namespaces, and the words that stand for podman in them. Its locks are in /dev/shm, whatever its directories are.
 #[derive(Debug)]
 pub struct Podman {
     holder: Child,
@@ -23,7 +23,7 @@ pub struct Podman {
 }
 
 const HOLD: &str = "mount --make-rshared / && mount --bind $SUBIDS /etc/subuid && mount --bind $SUBIDS /etc/subgid && \
-                    ip link set lo up && echo ready && exec sleep 100000";
+                    mount -t tmpfs none /dev/shm && ip link set lo up && echo ready && exec sleep 100000";
 
 /// The limits are lower than podman's own, which not every machine may raise.
 const CONFIGURATION: &str = "[containers]\n\

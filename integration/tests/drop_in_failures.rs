@@ -7,13 +7,11 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oci_runtime_integration::bundle::script;
 use oci_runtime_integration::case::{Case, case, case_with, text};
-use oci_runtime_integration::runtime::{
-    Finished, Running, binary, eventually, only_ocirun, scaled, spawn,
-};
+use oci_runtime_integration::runtime::{Finished, Running, binary, eventually, only_ocirun, spawn};
 
 fn with_manager(case: &Case, manager: &Path, args: &[&str]) -> Running {
     let mut command = case.command(args);
@@ -216,49 +214,4 @@ fn begin_with(case: &Case, manager: &Path, detached: bool) -> Finished {
     }
     made.ok();
     with_manager(case, manager, &["start", &case.id]).wait()
-}
-
-/// All that it has to be told is waited for together, and no longer than a service manager is commonly given.
-#[test]
-fn a_manager_that_does_not_read_is_waited_for_once() {
-    let Some(case) = case() else { return };
-    let path = case.path("manager.sock");
-    let manager = UnixDatagram::bind(&path).expect("the manager's socket");
-    let (bundle, pid_file) = (text(&case.bundle()), text(&case.path("pid")));
-    let run = [
-        "run",
-        "--detach",
-        "--bundle",
-        &bundle,
-        "--pid-file",
-        &pid_file,
-        &case.id,
-    ];
-    let running = with_manager(&case, &path, &run);
-    let socket = notify_directory(&case).join("notify.sock");
-    let payload = UnixDatagram::unbound().expect("a socket");
-    eventually("a place to be ready at", || {
-        payload.send_to(b"STATUS=up", &socket).ok()
-    });
-    // Its queue is full but for two messages: the third waits, and so would the barrier.
-    let other = UnixDatagram::unbound().expect("a socket");
-    other.set_nonblocking(true).expect("not blocking");
-    while other.send_to(b"STATUS=busy", &path).is_ok() {}
-    for _ in 0..2 {
-        manager.recv(&mut [0; 64]).expect("a message");
-    }
-    let begin = Instant::now();
-    payload.send_to(b"READY=1", &socket).expect("ready");
-    let run = running.wait();
-    let took = begin.elapsed();
-    assert!(took < scaled(Duration::from_secs(40)), "took {took:?}");
-    let text = run.stderr.clone();
-    run.ok();
-    assert!(
-        text.contains("level=warning") && text.contains("manager.sock"),
-        "{text}"
-    );
-    case.init_from_pid_file();
-    assert_eq!(case.status(), "running");
-    case.runtime(&["delete", "--force", &case.id]).ok();
 }
