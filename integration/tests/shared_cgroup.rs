@@ -127,15 +127,22 @@ fn a_living_container_s_cgroup_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_forced_delete_of_a_stopped_one_spares_who_has_its_cgroup_now() {
+fn a_stopped_one_is_killed_and_deleted_without_who_has_its_cgroup_now() {
     let Some(case) = case().filter(|_| only_ocirun("kills both")) else {
         return;
     };
     let first = case.start();
     case.kill(first);
+    case.configure(|c| without_namespace(c, "pid"));
     let id = format!("{}-2", case.id);
     let said = begin(&case, &text(&case.bundle()), &id).wait();
     let second = made(&case, &id, said).expect("the cgroup is empty");
+    let listed = case.runtime(&["ps", "--format", "json", &case.id]).ok();
+    assert!(!listed.stdout.contains(&second.to_string()), "{listed:?}");
+    for signal in ["TERM", "KILL"] {
+        case.runtime(&["kill", "--all", &case.id, signal]).ok();
+        assert!(host::alive(second), "{signal} to the first reached it");
+    }
     case.runtime(&["delete", "--force", &case.id]).ok();
     assert!(!case.path("state").join(&case.id).exists());
     assert!(host::alive(second), "the second was killed with the first");

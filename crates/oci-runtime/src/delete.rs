@@ -104,7 +104,7 @@ fn delete_known(
         Status::Created | Status::Running | Status::Paused => end(state, force)?,
     }
     match directory.has_config()? {
-        true if force && status == Status::Stopped && is_taken_over(root, state)? => {}
+        true if force && status == Status::Stopped && state.is_taken_over(root)? => {}
         true if force => force_cgroup(&state.cgroup_paths, state.systemd_unit.as_ref())?,
         true => clear_cgroup(root, directory, state)?,
         false => remove_empty(&state.cgroup_paths)?,
@@ -201,7 +201,7 @@ fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> 
     let paths = &state.cgroup_paths;
     // A scope that has ended leaves its name to others.
     let unit = match &state.systemd_unit {
-        Some(unit) if !is_taken_over(root, state)? => Some(unit),
+        Some(unit) if !state.is_taken_over(root)? => Some(unit),
         _ => None,
     };
     if let Some(own) = own(paths)
@@ -209,7 +209,7 @@ fn clear_cgroup(root: &StateRoot, directory: &StateDirectory, state: &State) -> 
         && fs::remove_dir(own).is_err()
         && !processes_in(own)?.is_empty()
         && !has_own_pid_namespace(directory)?
-        && !is_shared(root, state, true)?
+        && !state.shares_cgroup(root, true)?
     {
         kill_processes_in(own, paths)?;
     }
@@ -232,27 +232,6 @@ fn force_cgroup(paths: &Paths, unit: Option<&Unit>) -> Result<()> {
         kill_all(paths)?;
     }
     cgroup::remove(paths, unit)
-}
-
-/// Whether the cgroup of a container of which nothing lives is known to be another's by now, which will remove it.
-pub(crate) fn is_taken_over(root: &StateRoot, state: &State) -> Result<bool> {
-    let processes = oci_runtime_cgroups::processes(&state.cgroup_paths)?;
-    Ok(!processes.is_empty() && is_shared(root, state, false)?)
-}
-
-/// Whether another container has the same cgroup; `unknown` is the answer for one whose state cannot be read.
-fn is_shared(root: &StateRoot, state: &State, unknown: bool) -> Result<bool> {
-    let has_it = |id: &String| {
-        let other = root
-            .open(id)
-            .and_then(|directory| directory.load::<State>());
-        match other {
-            Ok(other) => other.is_some_and(|other| other.cgroup_paths == state.cgroup_paths),
-            Err(error) => unknown && error.kind() != Kind::NotFound,
-        }
-    };
-    let ids = root.ids()?;
-    Ok(ids.iter().filter(|id| **id != state.id).any(has_it))
 }
 
 /// Whether the end of the first process was the end of all others.

@@ -54,6 +54,10 @@ pub fn processes(root: &StateRoot, id: &str) -> Result<Vec<i32>> {
     let state: State = directory
         .load()?
         .ok_or_else(|| Cause::NotFound { id: id.to_owned() })?;
+    // Of one that has ended, others may have the cgroup by now.
+    if state.status(&directory)? == Status::Stopped && state.is_taken_over(root)? {
+        return Ok(Vec::new());
+    }
     let mut pids = oci_runtime_cgroups::processes(&state.cgroup_paths)?;
     pids.sort_unstable();
     pids.dedup();

@@ -69,6 +69,10 @@ pub fn kill_all(root: &StateRoot, id: &str, signal: i32) -> Result<()> {
         }
         .into());
     }
+    // Of one that has ended, others may have the cgroup by now.
+    if state.status(&directory)? == Status::Stopped && state.is_taken_over(root)? {
+        return Ok(());
+    }
     match signal {
         libc::SIGKILL => Ok(oci_runtime_cgroups::kill_all(&state.cgroup_paths)?),
         _ => signal_all(&state, signal),

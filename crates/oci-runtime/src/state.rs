@@ -21,7 +21,7 @@ use oci_runtime_cgroups::Paths;
 use oci_runtime_cgroups::systemd::Unit;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Cause, Described, Result};
+use crate::error::{Cause, Described, Kind, Result};
 use crate::hooks::{Hook, HookState};
 use crate::resctrl::Membership;
 
@@ -159,6 +159,33 @@ impl State {
             bundle: &self.bundle,
             annotations: &self.annotations,
         }
+    }
+
+    /// Whether the cgroup of a container of which nothing lives is known to be another's by now, which will remove it.
+    ///
+    /// # Errors
+    /// The kernel could not be asked.
+    pub(crate) fn is_taken_over(&self, root: &StateRoot) -> Result<bool> {
+        let processes = oci_runtime_cgroups::processes(&self.cgroup_paths)?;
+        Ok(!processes.is_empty() && self.shares_cgroup(root, false)?)
+    }
+
+    /// Whether another container has the same cgroup; `unknown` is the answer for one whose state cannot be read.
+    ///
+    /// # Errors
+    /// There is no telling which containers there are.
+    pub(crate) fn shares_cgroup(&self, root: &StateRoot, unknown: bool) -> Result<bool> {
+        let has_it = |id: &String| {
+            let other = root
+                .open(id)
+                .and_then(|directory| directory.load::<State>());
+            match other {
+                Ok(other) => other.is_some_and(|other| other.cgroup_paths == self.cgroup_paths),
+                Err(error) => unknown && error.kind() != Kind::NotFound,
+            }
+        };
+        let ids = root.ids()?;
+        Ok(ids.iter().filter(|id| **id != self.id).any(has_it))
     }
 
     /// Makes a process a member of the container's class of service.

@@ -9,7 +9,7 @@ use oci_runtime_cgroups::{Created, Paths, systemd};
 
 use crate::agent;
 use crate::cgroup;
-use crate::delete::{is_taken_over, kill_processes_in_own};
+use crate::delete::kill_processes_in_own;
 use crate::error::{Error, Result};
 use crate::hooks;
 use crate::host::Host;
@@ -144,7 +144,7 @@ impl Attempt {
             }
             // It may have ended by itself, and its name be another's.
             if let Some(unit) = &self.state.systemd_unit
-                && !is_taken_over(&self.root, &self.state).unwrap_or(false)
+                && !self.state.is_taken_over(&self.root).unwrap_or(false)
             {
                 cgroup::stop_unit(unit);
             }
