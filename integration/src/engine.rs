@@ -20,6 +20,15 @@ pub struct Row {
     pub shows: &'static str,
 }
 
+/// A row of a table.
+pub const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
+    Row {
+        what,
+        script,
+        shows,
+    }
+}
+
 /// What a script has led to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Observed {
@@ -70,6 +79,17 @@ pub fn assert_same<'a>(
         }
     }
     assert!(differences.is_empty(), "{differences}");
+}
+
+/// Where there is nobody to compare with: what must be in the output is.
+///
+/// # Panics
+/// With the first row that lacks it.
+pub fn assert_shown(rows: &[Row], observed: &[Observed]) {
+    assert_eq!(rows.len(), observed.len());
+    for (row, Observed { text }) in rows.iter().zip(observed) {
+        assert!(text.contains(row.shows), "{}: {text}", row.what);
+    }
 }
 
 /// Keeps the table of an engine in docs/engines.md. With UPDATE_DOCS=1 it is written, with the versions that `versions` (lines

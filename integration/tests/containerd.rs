@@ -7,20 +7,14 @@ use std::process::Command;
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::console::Terminal;
 use oci_runtime_integration::containerd::{self, Containerd};
-use oci_runtime_integration::engine::{Observed, Row, as_runc, assert_same, document, observe};
+use oci_runtime_integration::engine::{
+    Observed, Row, as_runc, assert_same, assert_shown, document, observe, row,
+};
 use oci_runtime_integration::rootfs;
 use oci_runtime_integration::runtime::{PATIENCE, binary, only_ocirun, wait_child};
 
 /// The runtime to compare with.
 const RUNC: &str = "/usr/sbin/runc";
-
-const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
-    Row {
-        what,
-        script,
-        shows,
-    }
-}
 
 /// One container each. What is printed shortly before the end gets a moment, because ctr may leave before it has copied it; and input ends
 /// a moment late, because ctr forgets an end that comes before the task is there.
@@ -178,10 +172,7 @@ fn what_runc_leaves_undone_works() {
     }
     let Some(case) = case() else { return };
     let observed = observe_all(&place(&case, "ours"), &tested(), None, BEYOND);
-    for (row, observed) in BEYOND.iter().zip(observed) {
-        let Observed { text } = observed;
-        assert!(text.contains(row.shows), "{}: {text}", row.what);
-    }
+    assert_shown(BEYOND, &observed);
 }
 
 #[test]

@@ -6,16 +6,10 @@ use std::path::Path;
 
 use oci_runtime_integration::case::case;
 use oci_runtime_integration::cri;
-use oci_runtime_integration::engine::{Observed, Row, assert_same, document, observe};
+use oci_runtime_integration::engine::{
+    Observed, Row, assert_same, assert_shown, document, observe, row,
+};
 use oci_runtime_integration::runtime::{binary, only_ocirun};
-
-const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
-    Row {
-        what,
-        script,
-        shows,
-    }
-}
 
 /// Pods, and what their containers share.
 #[rustfmt::skip]
@@ -206,10 +200,7 @@ fn what_stops_runc_is_carried_out_or_explained() {
     let ours = binary().canonicalize().expect("the runtime's path");
     let cgroup = format!("{}-ours", case.cgroup);
     let all = observe_all(&case.path("ours"), &cgroup, &ours, BEYOND);
-    for (row, observed) in BEYOND.iter().zip(all) {
-        let (what, text) = (row.what, observed.text);
-        assert!(text.contains(row.shows), "{what}: {text}");
-    }
+    assert_shown(BEYOND, &all);
 }
 
 #[test]

@@ -5,16 +5,10 @@ use std::path::Path;
 
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::docker::{self, Docker};
-use oci_runtime_integration::engine::{Observed, Row, as_runc, assert_same, document, observe};
+use oci_runtime_integration::engine::{
+    Observed, Row, as_runc, assert_same, assert_shown, document, observe, row,
+};
 use oci_runtime_integration::runtime::{binary, only_ocirun};
-
-const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
-    Row {
-        what,
-        script,
-        shows,
-    }
-}
 
 /// One container each.
 const RUN: &[Row] = &[
@@ -419,17 +413,7 @@ fn what_the_host_lacks_is_left_out() {
     let Some(case) = case() else { return };
     let runtime = binary().canonicalize().expect("the runtime's path");
     let docker = docker::start(&case.path("ours"), &runtime, None, &[]);
-    for (row, observed) in BEYOND
-        .iter()
-        .zip(observe_all(&docker, BEYOND, &case.path("ours")))
-    {
-        assert!(
-            observed.text.contains(row.shows),
-            "{}: {}",
-            row.what,
-            observed.text
-        );
-    }
+    assert_shown(BEYOND, &observe_all(&docker, BEYOND, &case.path("ours")));
 }
 
 #[test]

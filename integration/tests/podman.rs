@@ -4,17 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use oci_runtime_integration::case::case;
-use oci_runtime_integration::engine::{Observed, Row, as_runc, assert_same, document, observe};
+use oci_runtime_integration::engine::{
+    Observed, Row, as_runc, assert_same, assert_shown, document, observe, row,
+};
 use oci_runtime_integration::podman::{self, Podman};
 use oci_runtime_integration::runtime::only_ocirun;
-
-const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
-    Row {
-        what,
-        script,
-        shows,
-    }
-}
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
@@ -83,14 +77,7 @@ fn is_as_with_runc(rows: &[Row], beyond: &[Row]) {
     let all = observe_all(&place, &ours, rows.iter().chain(beyond));
     let (same, further) = all.split_at(rows.len());
     assert_same(rows, &theirs, same);
-    for (row, observed) in beyond.iter().zip(further) {
-        assert!(
-            observed.text.contains(row.shows),
-            "{}: {}",
-            row.what,
-            observed.text
-        );
-    }
+    assert_shown(beyond, further);
 }
 
 #[test]

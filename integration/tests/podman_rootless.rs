@@ -4,18 +4,12 @@
 use std::path::Path;
 
 use oci_runtime_integration::case::case;
-use oci_runtime_integration::engine::{Observed, Row, as_peer, assert_same, document, observed};
+use oci_runtime_integration::engine::{
+    Observed, Row, as_peer, assert_same, document, observed, row,
+};
 use oci_runtime_integration::login::{Login, is_here, login};
 use oci_runtime_integration::rootfs;
 use oci_runtime_integration::runtime::{only_ocirun, target_dir, tool};
-
-const fn row(what: &'static str, script: &'static str, shows: &'static str) -> Row {
-    Row {
-        what,
-        script,
-        shows,
-    }
-}
 
 /// What everybody does; compared with runc.
 #[rustfmt::skip]
