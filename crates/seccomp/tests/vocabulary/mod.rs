@@ -6,7 +6,6 @@ pub const OPERATORS: &[&str] = &["NE", "LT", "LE", "EQ", "GE", "GT", "MASKED_EQ"
 /// Calls that are one call on one architecture and another on the next, that only some have, or that nobody has.
 pub const NAMES: &[&str] = &[
     "read",
-    "write",
     "open",
     "close",
     "socket",
