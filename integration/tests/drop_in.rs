@@ -444,6 +444,10 @@ fn the_manual_has_every_verb_and_flag() {
                 "{verb} --{flag}"
             );
         }
+        for section in ["SIGNALS", "ENVIRONMENT", "FILES", "EXIT STATUS"] {
+            let there = page.contains(&format!(".SH {section}\n"));
+            assert_eq!(there, verb.is_empty(), "{verb} {section}");
+        }
         // Nothing that roff would take for a request of its own.
         let known = [".TH", ".SH", ".TP", ".B ", ".I ", ".BR"];
         for line in page.lines().filter(|line| line.starts_with(['.', '\''])) {

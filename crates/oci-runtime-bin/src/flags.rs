@@ -174,7 +174,7 @@ pub(crate) const DELETE: &[Flag] = &[
     switch(
         "force",
         "f",
-        "kill what still runs; an unknown container is no error",
+        "kill what still runs, and end a creation that hangs; an unknown container is no error",
     ),
     REGEX,
 ];

@@ -42,8 +42,16 @@ fn overview() -> String {
     push_flags(&mut page, GLOBALS);
     page.push_str(
         ".SH EXIT STATUS\n.B run\nand\n.B exec\nin the foreground end with the status of the process, or 128 and the number of \
-         the signal that ended it. An error is 1, in\n.B exec\n255, and an unknown command is 3.\n.SH FILES\n.TP\n\
-         .I /run/runc\nstates of containers, without\n.B \\-\\-root\n.SH SEE ALSO\n",
+         the signal that ended it. An error is 1, in\n.B exec\n255, and an unknown command is 3.\n.SH SIGNALS\n\
+         HUP, INT, QUIT and TERM end a creation that has not come to its end, with all that was made for it. In the foreground\n\
+         .B run\nand\n.B exec\nhand signals on to the program, these too once it has begun.\n\
+         .SH ENVIRONMENT\n",
+    );
+    for (name, effect) in ENVIRONMENT {
+        let _ = writeln!(page, ".TP\n.B {}\n{}", escaped(name), escaped(effect));
+    }
+    page.push_str(
+        ".SH FILES\n.TP\n.I /run/runc\nstates of containers, without\n.B \\-\\-root\n.SH SEE ALSO\n",
     );
     let pages = VERBS
         .iter()
@@ -55,6 +63,30 @@ fn overview() -> String {
     page.push('\n');
     page
 }
+
+/// What is read of it, here and in the library.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "XDG_RUNTIME_DIR",
+        "where a user's states of containers are, in runc, and the user's bus",
+    ),
+    (
+        "NOTIFY_SOCKET",
+        "the service manager that is told when a container is ready, see sd_notify(3)",
+    ),
+    (
+        "LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES",
+        "sockets for the program, see sd_listen_fds(3)",
+    ),
+    (
+        "DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS",
+        "where systemd is asked for cgroups",
+    ),
+    (
+        "OCIRUN_RESCTRL",
+        "a directory in place of the one where resctrl is mounted",
+    ),
+];
 
 fn of(verb: &Verb) -> String {
     let name = format!("ocirun-{}", verb.name);
