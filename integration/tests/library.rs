@@ -256,6 +256,7 @@ fn beside_a_thread_that_reaps_whatever_ends_containers_are_made() {
 /// It is compiled there, as a documentation test.
 #[test]
 fn the_readme_s_example_is_that_of_the_documentation() {
+    let _alone = alone();
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let readme = read(workspace.join("README.md"));
     let example = readme.split("```rust\n").nth(1).expect("an example");
