@@ -90,6 +90,14 @@ pub fn push(config: &mut Value, pointer: &str, value: Value) {
     list.expect("a list").push(value);
 }
 
+/// A root file system of the bundle's own, and mounts after those that are there.
+pub fn own_root_with(config: &mut Value, mounts: &[Value]) {
+    config["root"] = json!({"path": "rootfs"});
+    for mount in mounts {
+        push(config, "/mounts", mount.clone());
+    }
+}
+
 /// Drops the namespace of the given type.
 ///
 /// # Panics

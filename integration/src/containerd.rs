@@ -37,7 +37,11 @@ pub fn start(directory: &Path) -> Containerd {
 pub fn start_for(directory: &Path, namespace: &str, path: Option<&Path>) -> Containerd {
     fs::create_dir_all(directory).expect("directory of containerd");
     let config = directory.join("config.toml");
-    fs::write(&config, configuration(directory)).expect("config.toml");
+    fs::write(
+        &config,
+        configuration(directory, &["io.containerd.grpc.v1.cri"]),
+    )
+    .expect("config.toml");
     let log = fs::File::create(directory.join("log")).expect("containerd's log");
     let mut command = Command::new("unshare");
     command.args([
@@ -69,16 +73,25 @@ pub fn start_for(directory: &Path, namespace: &str, path: Option<&Path>) -> Cont
     containerd
 }
 
-fn configuration(directory: &Path) -> String {
+/// The beginning of a configuration: all is in `directory`, and there are no plugins that a test does without, nor those of
+/// `more`.
+pub(crate) fn configuration(directory: &Path, more: &[&str]) -> String {
+    const UNUSED: [&str; 7] = [
+        "io.containerd.snapshotter.v1.btrfs",
+        "io.containerd.snapshotter.v1.zfs",
+        "io.containerd.snapshotter.v1.aufs",
+        "io.containerd.snapshotter.v1.devmapper",
+        "io.containerd.internal.v1.opt",
+        "io.containerd.tracing.processor.v1.otlp",
+        "io.containerd.internal.v1.tracing",
+    ];
+    let disabled = [&UNUSED, more].concat();
     let directory = directory.display();
     format!(
         "version = 2\n\
          root = \"{directory}/root\"\n\
          state = \"{directory}/state\"\n\
-         disabled_plugins = [\"io.containerd.grpc.v1.cri\", \"io.containerd.snapshotter.v1.btrfs\",\
-         \"io.containerd.snapshotter.v1.zfs\", \"io.containerd.snapshotter.v1.aufs\",\
-         \"io.containerd.snapshotter.v1.devmapper\", \"io.containerd.internal.v1.opt\",\
-         \"io.containerd.tracing.processor.v1.otlp\", \"io.containerd.internal.v1.tracing\"]\n\
+         disabled_plugins = {disabled:?}\n\
          [grpc]\n\
          address = \"{directory}/containerd.sock\"\n\
          [ttrpc]\n\

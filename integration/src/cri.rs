@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::cgroup;
+use crate::containerd;
 use crate::host;
 use crate::rootfs;
 use crate::runtime::{Finished, PATIENCE, binary, eventually, spawn, tool};
@@ -87,19 +88,10 @@ fn configuration(directory: &Path, runtime: &Path) -> String {
         )
     };
     let handlers = handler("default", runtime) + &handler("ocirun", &tested);
+    let all = containerd::configuration(directory, &[]);
     let directory = directory.display();
     format!(
-        "version = 2\n\
-         root = \"{directory}/root\"\n\
-         state = \"{directory}/state\"\n\
-         disabled_plugins = [\"io.containerd.snapshotter.v1.btrfs\", \"io.containerd.snapshotter.v1.zfs\", \
-         \"io.containerd.snapshotter.v1.aufs\", \"io.containerd.snapshotter.v1.devmapper\", \
-         \"io.containerd.internal.v1.opt\", \"io.containerd.tracing.processor.v1.otlp\", \
-         \"io.containerd.internal.v1.tracing\"]\n\
-         [grpc]\n\
-         address = \"{directory}/containerd.sock\"\n\
-         [ttrpc]\n\
-         address = \"{directory}/containerd.sock.ttrpc\"\n\
+        "{all}\
          [plugins.\"io.containerd.grpc.v1.cri\"]\n\
          sandbox_image = \"{IMAGE}\"\n\
          restrict_oom_score_adj = true\n\

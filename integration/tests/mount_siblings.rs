@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use oci_runtime_integration::bundle::push;
+use oci_runtime_integration::bundle::own_root_with;
 use oci_runtime_integration::canary::canary;
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::host;
@@ -25,12 +25,7 @@ fn bind(destination: &str, source: &Value) -> Value {
 }
 
 fn configure(case: &Case, mounts: &[Value]) {
-    case.configure(|c| {
-        c["root"] = json!({"path": "rootfs"});
-        mounts
-            .iter()
-            .for_each(|mount| push(c, "/mounts", mount.clone()));
-    });
+    case.configure(|c| own_root_with(c, mounts));
 }
 
 /// What `path` says in the container's root.

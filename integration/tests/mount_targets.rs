@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use oci_runtime_integration::bundle::{push, script};
+use oci_runtime_integration::bundle::{own_root_with, push, script};
 use oci_runtime_integration::canary::{Canary, canary};
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::host;
@@ -16,10 +16,7 @@ use serde_json::{Value, json};
 fn configure(case: &Case, mounts: &[Value], edit: impl FnOnce(&mut Value)) {
     case.own_rootfs();
     case.configure(|c| {
-        c["root"] = json!({"path": "rootfs"});
-        mounts
-            .iter()
-            .for_each(|mount| push(c, "/mounts", mount.clone()));
+        own_root_with(c, mounts);
         edit(c);
     });
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use oci_runtime_integration::bundle::push;
+use oci_runtime_integration::bundle::{own_root_with, push};
 use oci_runtime_integration::canary::{Canary, canary};
 use oci_runtime_integration::case::{Case, case};
 use oci_runtime_integration::host;
@@ -202,12 +202,7 @@ fn tmpcopyup_copies_deep_trees_on_a_small_stack() {
 }
 
 fn configure(case: &Case, mounts: &[Value]) {
-    case.configure(|c| {
-        c["root"] = json!({"path": "rootfs"});
-        mounts
-            .iter()
-            .for_each(|mount| push(c, "/mounts", mount.clone()));
-    });
+    case.configure(|c| own_root_with(c, mounts));
 }
 
 fn inside(init: i32, path: &str) -> PathBuf {

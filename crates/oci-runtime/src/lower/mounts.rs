@@ -38,9 +38,18 @@ enum Source {
     /// What is mounted already.
     Remount,
     /// A bind mount's tree.
-    Bind(Slot),
+    Bind(Tree),
     /// The cgroup file systems.
     Cgroup(cgroup_mount::Prepared),
+}
+
+/// A tree that is to be attached.
+struct Tree {
+    slot: Slot,
+    /// Whether the mount before, and the one after, go to the same directory.
+    beside: [bool; 2],
+    /// What is left to change after what it was cloned with.
+    propagation: Vec<Propagation>,
 }
 
 /// What all mounts are prepared with.
@@ -72,9 +81,9 @@ pub(super) fn sources<'s>(
         });
     }
     for index in 0..all.len() {
-        let directory = beside(&all, index) != [false; 2];
+        let beside = beside(&all, index);
         let options = &all[index].options;
-        let source = source(plan, spec, (index, options), directory, with, &mut maps)?;
+        let source = source(plan, spec, (index, options), beside, with, &mut maps)?;
         all[index].source = source;
     }
     Ok(all)
@@ -88,7 +97,7 @@ fn source(
     plan: &mut Plan,
     spec: &Spec<'_>,
     (index, options): (usize, &MountOptions<'_>),
-    directory: bool,
+    beside: [bool; 2],
     with: &Preparation<'_>,
     maps: &mut IdMaps,
 ) -> Result<Source> {
@@ -110,16 +119,21 @@ fn source(
     let nofollow = options
         .extras
         .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
+    let (at_once, propagation) = changes(options, spec);
     let clone = Clone {
         recursive,
         nofollow,
-        directory: directory && !nofollow,
-        propagation: changes(options, spec).0,
+        directory: beside != [false; 2] && !nofollow,
+        propagation: at_once,
     };
     let source = source_path(mount, with.bundle);
     let slot = open_tree(plan, &(origin.clone() + "/source"), &source, clone)?;
     id_map::map_tree(plan, &origin, slot, namespace, options);
-    Ok(Source::Bind(slot))
+    Ok(Source::Bind(Tree {
+        slot,
+        beside,
+        propagation,
+    }))
 }
 
 /// Whether a mount is a bind mount, and then whether a recursive one.
@@ -149,10 +163,7 @@ pub(super) fn mount(
             target, options, ..
         } = prepared;
         match &prepared.source {
-            Source::Bind(slot) => {
-                let beside = beside(all, index);
-                attach_bind(plan, origin, target, *slot, options, beside, spec);
-            }
+            Source::Bind(tree) => attach_bind(plan, origin, target, tree, options),
             Source::Cgroup(prepared) => {
                 cgroup_mount::mount(
                     plan,
@@ -210,26 +221,23 @@ fn attach_bind(
     plan: &mut Plan,
     origin: String,
     target: &CStr,
-    slot: Slot,
+    tree: &Tree,
     options: &MountOptions<'_>,
-    beside: [bool; 2],
-    spec: &Spec<'_>,
 ) {
-    let (_, propagation) = changes(options, spec);
     plan.inner(
         origin,
         Op::MountBind {
             target,
-            slot,
+            slot: tree.slot,
             copy_symlink: options.extras.contains(Extras::COPY_SYMLINK),
             nofollow: options.extras.contains(Extras::DEST_NOFOLLOW),
-            beside_previous: beside[0],
-            beside_next: beside[1],
+            beside_previous: tree.beside[0],
+            beside_next: tree.beside[1],
             set: MountAttr(options.attr_set),
             clear: MountAttr(options.attr_clr),
             set_recursive: MountAttr(options.recursive_attr_set),
             clear_recursive: MountAttr(options.recursive_attr_clr),
-            propagation: List::Items(&propagation),
+            propagation: List::Items(&tree.propagation),
         },
     );
 }
