@@ -196,7 +196,11 @@ fn a_person_works_at_a_terminal_and_comes_back() {
     terminal.types("stty size; tty\r");
     terminal.says("33 101");
     terminal.says("/dev/pts/0");
-    terminal.resize(22, 55);
+    // ctr listens for changes a moment after the program has begun: one that comes before that is lost.
+    for columns in 51..=55 {
+        terminal.resize(22, columns);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
     terminal.types("until test \"$(stty size)\" = '22 55'; do sleep 0.05; done; echo re''sized\r");
     terminal.says("resized");
     terminal.types("sh -c 'echo slee\"\"ping; sleep 1000'\r");
