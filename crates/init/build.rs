@@ -23,7 +23,7 @@ const CODEGEN: &[&str] = &[
     "link-arg=-nostdlib",
     "link-arg=-static",
     "link-arg=-Wl,--no-eh-frame-hdr,-T,stage/sections.ld",
-    "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,--gc-sections",
+    "link-arg=-Wl,--build-id=none,-z,noexecstack,-z,norelro,-z,noseparate-code,--gc-sections",
 ];
 
 fn main() {
@@ -50,6 +50,10 @@ fn main() {
         .arg(PathBuf::from(variable("OUT_DIR")).join("init"));
     for option in CODEGEN {
         rustc.args(["-C", option]);
+    }
+    // Where the compiler brings a C library's start files along, they are not wanted either.
+    if variable("CARGO_CFG_TARGET_ENV") == "musl" {
+        rustc.args(["-C", "link-self-contained=no"]);
     }
     if let Ok(linker) = env::var("RUSTC_LINKER") {
         rustc.arg("-C").arg(format!("linker={linker}"));

@@ -120,17 +120,18 @@ fn limits(process: &Process<'_>) -> impl Iterator<Item = (String, u32, u64, u64)
 /// Whether setting the container up, or a hook in it, could fail by a limit; it is then set last. Its hard limit is raised where that is needed
 /// before, because in a user namespace the privilege for it is gone.
 fn hinders(resource: u32) -> bool {
-    const LATE: &[u32] = &[
-        libc::RLIMIT_NOFILE,
-        libc::RLIMIT_NPROC,
-        libc::RLIMIT_FSIZE,
-        libc::RLIMIT_AS,
-        libc::RLIMIT_DATA,
-        libc::RLIMIT_STACK,
-        libc::RLIMIT_CPU,
-        libc::RLIMIT_SIGPENDING,
+    const LATE: [&str; 8] = [
+        "RLIMIT_NOFILE",
+        "RLIMIT_NPROC",
+        "RLIMIT_FSIZE",
+        "RLIMIT_AS",
+        "RLIMIT_DATA",
+        "RLIMIT_STACK",
+        "RLIMIT_CPU",
+        "RLIMIT_SIGPENDING",
     ];
-    LATE.contains(&resource)
+    LATE.iter()
+        .any(|name| rlimits::number(name) == Some(resource))
 }
 
 /// Where the payload is: its directory, its home, and the caller's number of open files.
