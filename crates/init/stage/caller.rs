@@ -90,10 +90,16 @@ pub fn open_tree(
     if let Ok(tree) = clone(path, flags, propagation) {
         return put(init, slot, tree | DIRECTORY);
     }
+    put(init, slot, clone_file(path, flags, propagation)?)
+}
+
+/// Without the slash at its end that only directories can have.
+#[inline(never)]
+fn clone_file(path: &CStr, flags: u32, propagation: Propagation) -> Done<Fd> {
     let length = path.count_bytes().saturating_sub(1);
-    let file = Name::from(&path.to_bytes()[..length])?;
-    let tree = clone(file.as_cstr(), flags, propagation)?;
-    put(init, slot, tree)
+    let mut file = Name::default();
+    file.set(&path.to_bytes()[..length])?;
+    clone(file.as_cstr(), flags, propagation)
 }
 
 /// Linux 6.15 changes the propagation in the same call.

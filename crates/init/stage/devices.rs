@@ -3,7 +3,7 @@
 use crate::message;
 use crate::op::Slot;
 use crate::report::Part;
-use crate::root::{self, Name};
+use crate::root::{self, Component};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
@@ -26,7 +26,7 @@ pub struct Node {
 
 /// Makes `node` at `path`; one that is there must be the same.
 pub fn node(init: &mut Init, path: &CStr, node: Node) -> Done {
-    let mut name = Name::default();
+    let mut name = Component::default();
     let parent = root::parent(init, path, &mut name)?;
     let made = match sys::mknodat(
         parent,
@@ -72,7 +72,7 @@ pub fn makedev(major: u32, minor: u32) -> u64 {
 
 /// Makes a symbolic link; the file system keeps what is there unless it is to be replaced.
 pub fn symlink(init: &mut Init, path: &CStr, target: &CStr, replace: bool) -> Done {
-    let mut name = Name::default();
+    let mut name = Component::default();
     let parent = root::parent(init, path, &mut name)?;
     if replace {
         match sys::unlinkat(parent, name.as_cstr()) {

@@ -153,9 +153,14 @@ fn parameter(context: Fd, key: &CStr, value: &CStr) -> Answer {
     if key != c"lowerdir" {
         return long_path(context, key, value);
     }
+    layers(context, value)
+}
+
+#[inline(never)]
+fn layers(context: Fd, list: &CStr) -> Answer {
     let mut layer = Name::default();
     let mut key = c"lowerdir+";
-    for path in value.to_bytes().split(|byte| *byte == b':') {
+    for path in list.to_bytes().split(|byte| *byte == b':') {
         // After a second colon come layers of data alone.
         if path.is_empty() {
             key = c"datadir+";

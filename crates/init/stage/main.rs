@@ -63,6 +63,31 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     sys::exit(70)
 }
 
+/// Not on the stack, where what is never used of it would be touched as well. All of it is zero, so that it takes no room in the
+/// file either.
+static mut INIT: Init = Init {
+    channel: 0,
+    header: Header {
+        preserve_fds: 0,
+        trace: false,
+        outer: 0,
+        inner: 0,
+    },
+    slots: [0; MAX_SLOTS],
+    root: 0,
+    empty: 0,
+    directory: 0,
+    null_attached: false,
+    preserved_placed: false,
+    gated: false,
+    listener: 0,
+    nofile: None,
+    strings: None,
+    home: [0; 256],
+    exe: [0; 4097],
+    finding: None,
+};
+
 /// Called by the architecture's `_start` with the initial stack: argc, argv.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
@@ -74,32 +99,13 @@ unsafe extern "C" fn init_entry(stack: *const usize) -> ! {
         let _ = sys::write(2, text);
         sys::exit(64)
     };
-    let mut init = Init {
-        channel,
-        header: Header {
-            preserve_fds: 0,
-            trace: false,
-            outer: 0,
-            inner: 0,
-        },
-        slots: [0; MAX_SLOTS],
-        root: 0,
-        empty: 0,
-        directory: 0,
-        null_attached: false,
-        preserved_placed: false,
-        gated: false,
-        listener: 0,
-        nofile: None,
-        strings: &mut [],
-        home: [0; 256],
-        exe: [0; 4097],
-        finding: None,
-    };
+    // SAFETY: nobody else refers to it: this is called once, and there are no threads.
+    let init = unsafe { &mut *&raw mut INIT };
+    init.channel = channel;
     prologue(channel);
-    caller::raise_open_files(&mut init);
-    match socket::receive_plan(&mut init) {
-        Ok(mut steps) => lanes(&mut init, &mut steps),
+    caller::raise_open_files(init);
+    match socket::receive_plan(init) {
+        Ok(mut steps) => lanes(init, &mut steps),
         Err(why) => drop(init.report(Kind::Failed, u16::MAX, why)),
     }
     sys::exit(1)

@@ -7,7 +7,7 @@ use crate::attributes::{READONLY, apply};
 use crate::filesystem::{self, New};
 use crate::op::{MountAttr, Propagation, Slot};
 use crate::report::Part;
-use crate::root::{self, Make, Name};
+use crate::root::{self, Component, Make, Name};
 use crate::stat;
 use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Fd};
@@ -80,9 +80,7 @@ fn attach_beside(init: &mut Init, tree: Fd, target: &CStr, point: Point) -> Done
         .map_or(0, |at| at + 1);
     if init.directory == 0 || !point.beside_previous {
         leave_directory(init);
-        let path = Name::from(&bytes[..name])?;
-        let found = root::resolve(init, path.as_cstr(), sys::O_PATH, sys::RESOLVE_NO_SYMLINKS)?;
-        init.directory = found.unwrap_or(0);
+        init.directory = neighbours(init, &bytes[..name])?;
     }
     let attached = init.directory != 0
         && sys_mount::move_mount_to(tree, init.directory, &target[name..]).is_ok();
@@ -91,6 +89,20 @@ fn attach_beside(init: &mut Init, tree: Fd, target: &CStr, point: Point) -> Done
         leave_directory(init);
     }
     Ok(attached)
+}
+
+/// The directory at `path`; 0 if there is none without links.
+#[inline(never)]
+fn neighbours(init: &mut Init, path: &[u8]) -> Done<Fd> {
+    let mut directory = Name::default();
+    directory.set(path)?;
+    let found = root::resolve(
+        init,
+        directory.as_cstr(),
+        sys::O_PATH,
+        sys::RESOLVE_NO_SYMLINKS,
+    )?;
+    Ok(found.unwrap_or(0))
 }
 
 fn leave_directory(init: &mut Init) {
@@ -102,8 +114,9 @@ fn leave_directory(init: &mut Init) {
 
 /// Makes the link that `tree` is at `target`; one that is there must lead to the same. Where it leads is the container's to
 /// resolve.
+#[inline(never)]
 fn copy_link(init: &mut Init, tree: Fd, target: &CStr) -> Done {
-    let mut name = Name::default();
+    let mut name = Component::default();
     let parent = root::parent(init, target, &mut name)?;
     let mut text = Name::default();
     root::read_link(tree, c"", &mut text)?;

@@ -105,6 +105,7 @@ pub fn home(init: &mut Init, uid: u32) -> Done {
 }
 
 /// Looks for the first line whose third field is `uid`. A line longer than the buffer is skipped.
+#[inline(never)]
 fn scan_passwd(init: &mut Init, file: Fd, uid: u32) {
     const MEGABYTE: usize = 1 << 20;
     let mut buffer = [0u8; 4096];
@@ -221,7 +222,7 @@ pub fn exec(
     env: List<'static, &'static CStr>,
     explain: bool,
 ) -> Done {
-    let room = core::mem::take(&mut init.strings);
+    let room = init.strings.take().unwrap_or_default();
     let Some((arg_pointers, env_pointers)) = room.split_at_mut_checked(args.len() + 1) else {
         return fail(Part::Execve, sys::E2BIG, 0);
     };

@@ -182,12 +182,17 @@ const MAX_LINKS: u32 = 40;
 
 /// Makes what is missing of `path`. A link that leads to nothing yet is gone along, inside the root, and there it is made.
 fn create(init: &mut Init, path: &CStr, make: Make) -> Done<Fd> {
-    if make.is_directory()? {
-        return directories(init, path.to_bytes());
+    match make.is_directory()? {
+        true => directories(init, path.to_bytes()),
+        false => file(init, path),
     }
-    let mut path = Name::from(path.to_bytes())?;
+}
+
+#[inline(never)]
+fn file(init: &mut Init, wanted: &CStr) -> Done<Fd> {
+    let (mut path, mut name) = (Name::default(), Component::default());
+    path.set(wanted.to_bytes())?;
     for _ in 0..MAX_LINKS {
-        let mut name = Name::default();
         let parent = parent(init, path.as_cstr(), &mut name)?;
         match sys::mknodat(parent, name.as_cstr(), sys::S_IFREG | 0o644, 0) {
             Ok(_) | Err(sys::EEXIST) => {}
@@ -222,13 +227,15 @@ fn is_link(fd: Fd) -> Done<bool> {
 
 /// Where a link leads by its own text.
 pub fn read_link(directory: Fd, name: &CStr, target: &mut Name) -> Done {
-    let mut text = [0; 4096];
-    let length = sys_tree::readlinkat(directory, name, &mut text).at(Part::Readlinkat)?;
-    target.set(&text[..length])
+    // The kernel has none as long as a path can be, so there is room for the NUL.
+    let room = &mut target.0[..PATH - 1];
+    let length = sys_tree::readlinkat(directory, name, room).at(Part::Readlinkat)?;
+    target.0[length] = 0;
+    Ok(())
 }
 
 /// The directory that `path` is in, made if missing, and its last component.
-pub fn parent(init: &mut Init, path: &CStr, name: &mut Name) -> Done<Fd> {
+pub fn parent(init: &mut Init, path: &CStr, name: &mut Component) -> Done<Fd> {
     let bytes = path.to_bytes();
     let cut = bytes.iter().rposition(|byte| *byte == b'/');
     let (directory, last) = match cut {
@@ -243,9 +250,10 @@ pub fn parent(init: &mut Init, path: &CStr, name: &mut Name) -> Done<Fd> {
 }
 
 /// The fd of a directory; each missing component is made, 0755, in a parent held by fd.
-fn directories(init: &mut Init, path: &[u8]) -> Done<Fd> {
+fn directories(init: &mut Init, wanted: &[u8]) -> Done<Fd> {
     let flags = sys::O_PATH | sys::O_DIRECTORY;
-    let mut path = Name::from(path)?;
+    let mut path = Name::default();
+    path.set(wanted)?;
     for _ in 0..MAX_LINKS {
         if let Ok(fd) = resolve(init, path.as_cstr(), flags, 0)? {
             return Ok(fd);
@@ -274,10 +282,12 @@ fn walk(init: &mut Init, path: &mut Name) -> Done<Option<Fd>> {
         if matches!(component, b"" | b".") {
             continue;
         }
-        let prefix = Name::from(&bytes[..end])?;
-        let next = match resolve(init, prefix.as_cstr(), flags, 0)? {
+        let can_be_made = component != b"..";
+        let next = match path.part(0..end, |prefix| resolve(init, prefix, flags, 0))? {
             Ok(fd) => Some(fd),
-            Err(sys::ENOENT) if component != b".." => make_directory(parent, component)?,
+            Err(sys::ENOENT) if can_be_made => {
+                path.part(from..end, |name| make_directory(parent, name))?
+            }
             Err(errno) => return fail(Part::Openat2, errno, 0),
         };
         if next.is_none() {
@@ -300,20 +310,14 @@ fn walk(init: &mut Init, path: &mut Name) -> Done<Option<Fd>> {
 }
 
 /// `None` where the name is a link.
-fn make_directory(parent: Fd, component: &[u8]) -> Done<Option<Fd>> {
-    let name = Name::from(component)?;
-    match sys::mkdirat(parent, name.as_cstr(), 0o755) {
+fn make_directory(parent: Fd, name: &CStr) -> Done<Option<Fd>> {
+    match sys::mkdirat(parent, name, 0o755) {
         // Another container on the same rootfs may have been faster.
         Ok(_) | Err(sys::EEXIST) => {}
         Err(errno) => return fail(Part::Mkdirat, errno, 0),
     }
-    let made = openat2(
-        parent,
-        name.as_cstr(),
-        sys::O_PATH | sys::O_NOFOLLOW,
-        ONE_NAME,
-    )
-    .at(Part::Openat2)?;
+    let flags = sys::O_PATH | sys::O_NOFOLLOW;
+    let made = openat2(parent, name, flags, ONE_NAME).at(Part::Openat2)?;
     if is_link(made)? {
         sys::close(made);
         return Ok(None);
@@ -322,6 +326,7 @@ fn make_directory(parent: Fd, component: &[u8]) -> Done<Option<Fd>> {
 }
 
 /// Changes to `path`, made if missing where that is wanted, and makes sure that it is inside.
+#[inline(never)]
 pub fn change_directory(init: &mut Init, path: &CStr, make: bool) -> Done {
     let flags = sys::O_PATH | sys::O_DIRECTORY;
     let fd = match resolve(init, path, flags, 0)? {
@@ -340,44 +345,56 @@ pub fn change_directory(init: &mut Init, path: &CStr, make: bool) -> Done {
     Ok(())
 }
 
-/// A path or name with its NUL, in place of an allocation.
-pub struct Name([u8; 4096]);
+/// The longest path and its NUL (`PATH_MAX`).
+const PATH: usize = 4096;
 
-impl Default for Name {
-    fn default() -> Name {
-        Name([0; 4096])
+/// A string with its NUL, in place of an allocation.
+pub struct Text<const SIZE: usize>([u8; SIZE]);
+
+/// A path.
+pub type Name = Text<PATH>;
+
+/// A name without a slash (`NAME_MAX` and a NUL).
+pub type Component = Text<256>;
+
+impl<const SIZE: usize> Default for Text<SIZE> {
+    fn default() -> Self {
+        Text([0; SIZE])
     }
 }
 
-impl Name {
-    /// `bytes`.
-    pub fn from(bytes: &[u8]) -> Done<Name> {
-        let mut name = Name::default();
-        name.set(bytes)?;
-        Ok(name)
+impl<const SIZE: usize> Text<SIZE> {
+    /// What `act` makes of a part of this path.
+    fn part<T>(&mut self, part: Range<usize>, act: impl FnOnce(&CStr) -> T) -> T {
+        let after = core::mem::replace(&mut self.0[part.end], 0);
+        let answer = act(CStr::from_bytes_until_nul(&self.0[part.start..]).unwrap_or(c""));
+        self.0[part.end] = after;
+        answer
     }
 
     /// Puts the text of the link that a component of this path is, in `parent`, into its place.
+    #[inline(never)]
     fn follow(&mut self, parent: Fd, component: Range<usize>) -> Done {
-        let link = Name::from(&self.0[component.clone()])?;
         let mut target = Name::default();
-        read_link(parent, link.as_cstr(), &mut target)?;
+        self.part(component.clone(), |link| {
+            read_link(parent, link, &mut target)
+        })?;
         let target = target.as_cstr().to_bytes();
-        let rest = Name::from(&self.as_cstr().to_bytes()[component.end..])?;
-        let rest = rest.as_cstr().to_bytes();
+        let rest = component.end..self.as_cstr().count_bytes();
         // An absolute one begins at the root, any other one where the link is.
         let start = if target.starts_with(b"/") {
             0
         } else {
             component.start
         };
-        let end = start + target.len() + rest.len();
-        let Some(place) = self.0.get_mut(start..end + 1) else {
+        let after = start + target.len();
+        let end = after + rest.len();
+        if end >= SIZE {
             return fail(Part::Openat2, sys::ENAMETOOLONG, end as u64);
-        };
-        place[..target.len()].copy_from_slice(target);
-        place[target.len()..][..rest.len()].copy_from_slice(rest);
-        place[target.len() + rest.len()] = 0;
+        }
+        self.0.copy_within(rest, after);
+        self.0[start..after].copy_from_slice(target);
+        self.0[end] = 0;
         Ok(())
     }
 

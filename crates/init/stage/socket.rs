@@ -26,7 +26,7 @@ pub fn receive_plan(init: &mut Init) -> Done<Reader<'static>> {
     };
     sys::close(fds[0]);
     // The shortest string takes five bytes of the plan.
-    init.strings = sys::pointers(size / 5 + 8).at(Part::Mmap)?;
+    init.strings = Some(sys::pointers(size / 5 + 8).at(Part::Mmap)?);
     init.header = header;
     init.slots[..received - 1].copy_from_slice(&fds[1..received]);
     leave_preserved_numbers(init, received - 1)?;

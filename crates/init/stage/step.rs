@@ -57,7 +57,7 @@ pub struct Init {
     /// The caller's limit of open files, raised while the container is set up; `None` once the plan has set its own.
     pub nofile: Option<[u64; 2]>,
     /// Room for the payload's arguments and environment, made before a filter could forbid it.
-    pub strings: &'static mut [*const u8],
+    pub strings: Option<&'static mut [*const u8]>,
     /// Whether the caller's extra fds have their numbers.
     pub preserved_placed: bool,
     /// `HOME=…` and a NUL, when the environment lacks it.
