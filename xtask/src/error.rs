@@ -38,6 +38,11 @@ pub enum Error {
         status: ExitStatus,
         output: String,
     },
+    /// A program did not end within this time, and was killed.
+    Hung {
+        command: String,
+        longest: std::time::Duration,
+    },
     /// Debian packages are missing and could not be installed.
     Packages {
         missing: Vec<String>,
@@ -85,6 +90,9 @@ impl fmt::Display for Error {
                     "" => Ok(()),
                     text => write!(f, "\n{text}"),
                 }
+            }
+            Self::Hung { command, longest } => {
+                write!(f, "`{command}` did not end within {longest:?}")
             }
             Self::Packages { missing, reason } => write!(
                 f,

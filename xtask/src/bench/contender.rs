@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::config::config;
-use super::host::{Host, PARENT};
+use super::host::{Host, PARENT, mount_tmpfs};
 use crate::command::{check, read};
 use crate::error::{Result, io_error};
 use crate::{peers, rootfs, workspace};
@@ -228,12 +228,15 @@ impl Contender {
         self.directory.join(format!("mounts-{count}"))
     }
 
-    fn cgroup(&self) -> String {
+    /// Its path in every hierarchy.
+    pub fn cgroup(&self) -> String {
         format!("{PARENT}/{}", self.name)
     }
 
     fn make_bundles(&self) -> Result<()> {
-        rootfs::replace(&self.directory.join("state"))?;
+        let state = self.directory.join("state");
+        rootfs::replace(&state)?;
+        mount_tmpfs(&state)?;
         for payload in [Payload::Ends, Payload::Stays] {
             self.make_bundle(&self.bundle(payload), args(payload), 0)?;
         }

@@ -40,7 +40,7 @@ pub fn enter() -> Result<Host> {
                 errno,
             })?;
             // What is below is the host's tmpfs, in which crun would make directories that nobody removes.
-            mount_call(Some("none"), path, Some("tmpfs"), MsFlags::empty())?;
+            mount_tmpfs(path)?;
         }
     }
     let remaining = hierarchies()?;
@@ -86,6 +86,13 @@ pub fn remove_parent_cgroups() {
             remove(&child.path());
         }
         remove(&parent);
+    }
+}
+
+/// Ends what is in the cgroup of this path and removes it, in every hierarchy.
+pub fn end_cgroups(path: &str) {
+    for (hierarchy, _) in hierarchies().unwrap_or_default() {
+        remove(&hierarchy.join(path.trim_start_matches('/')));
     }
 }
 
@@ -138,6 +145,11 @@ fn hierarchies() -> Result<Vec<(PathBuf, String)>> {
 
 fn write(path: &Path, value: &str) -> Result<()> {
     fs::write(path, value).map_err(io_error("write", path))
+}
+
+/// For states, which are on a tmpfs (that of /run) wherever engines run; and to cover what is at `path`.
+pub fn mount_tmpfs(path: &Path) -> Result<()> {
+    mount_call(Some("none"), path, Some("tmpfs"), MsFlags::empty())
 }
 
 fn mount_call(

@@ -1,18 +1,19 @@
-//! The measurements. What is timed is a program from `posix_spawn` to `wait`, by CLOCK_MONOTONIC, with its output to
+//! The measurements. What is timed is a program from `posix_spawn` to its end, by CLOCK_MONOTONIC, with its output to
 //! /dev/null and nothing else done in between. The bench is the subreaper of the containers, as an engine's shim is, so
 //! the end of a container is waited for, not polled.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::contender::{Contender, MOUNTS, Payload};
 use super::statistics::slope;
-use crate::command::{line, spawn_error};
+use super::{host, watched};
+use crate::command::line;
 use crate::error::{Error, Result, io_error};
 
 /// What is measured, in the order of the report.
@@ -45,6 +46,12 @@ pub struct Memory {
     pub proportional: u64,
 }
 
+/// Nothing that is measured takes as long unless it hangs.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// So many rounds are repeated because somebody hung in them.
+const REPEATED: usize = 10;
+
 /// Not counted: caches fill, the kernel allocates.
 const WARM_UP: usize = 3;
 
@@ -55,9 +62,9 @@ pub fn measure(
     pause: Duration,
 ) -> Result<Table> {
     let once: fn(&Contender) -> Result<f64> = match subject {
-        Subject::Run => |contender| seconds(time(contender, contender.run())),
-        Subject::Lifecycle => |contender| seconds(lifecycle(contender)),
-        Subject::Exec => |contender| seconds(time(contender, contender.exec())),
+        Subject::Run => |contender| cleared(contender, time(contender, contender.run())),
+        Subject::Lifecycle => |contender| cleared(contender, lifecycle(contender)),
+        Subject::Exec => |contender| Ok(time(contender, contender.exec())?.as_secs_f64()),
         Subject::Mounts => each_mount,
         Subject::Memory => {
             return Ok(Table::Memory(
@@ -98,16 +105,30 @@ fn in_rounds(
     let mut columns = vec![Vec::with_capacity(rounds); contenders.len()];
     let mut order: Vec<usize> = (0..contenders.len()).collect();
     let mut random = 0x9e37_79b9_7f4a_7c15;
-    for round in 0..rounds + WARM_UP {
+    let (mut round, mut repeated) = (0, 0);
+    while round < rounds + WARM_UP {
         shuffle(&mut order, &mut random);
-        for index in order.iter().copied() {
-            let took = once(&contenders[index])?;
-            if round >= WARM_UP {
-                columns[index].push(took);
-            }
+        let mut times = vec![0.0; contenders.len()];
+        let done = order.iter().copied().try_for_each(|index| {
+            times[index] = once(&contenders[index])?;
             reap_strays();
             std::thread::sleep(pause);
+            Ok(())
+        });
+        match done {
+            Err(error @ Error::Hung { .. }) if repeated < REPEATED => {
+                println!("{error}: killed, and the round repeated");
+                repeated += 1;
+                continue;
+            }
+            other => other?,
         }
+        if round >= WARM_UP {
+            for (column, took) in columns.iter_mut().zip(times) {
+                column.push(took);
+            }
+        }
+        round += 1;
     }
     Ok(columns)
 }
@@ -137,15 +158,20 @@ fn lifecycle(contender: &Contender) -> Result<Duration> {
 fn each_mount(contender: &Contender) -> Result<f64> {
     let mut points = Vec::with_capacity(MOUNTS.len());
     for count in MOUNTS {
-        let took = time(contender, contender.run_with_mounts(count))?;
-        points.push((count as f64, took.as_secs_f64()));
+        let took = time(contender, contender.run_with_mounts(count));
+        points.push((count as f64, cleared(contender, took)?));
         reap_strays();
     }
     Ok(slope(&points))
 }
 
-fn seconds(took: Result<Duration>) -> Result<f64> {
-    Ok(took?.as_secs_f64())
+/// In seconds; what a runtime left that was killed or failed is removed.
+fn cleared(contender: &Contender, took: Result<Duration>) -> Result<f64> {
+    let seconds = took.map(|took| took.as_secs_f64());
+    seconds.inspect_err(|_| {
+        host::end_cgroups(&contender.cgroup());
+        let _ = time(contender, contender.delete());
+    })
 }
 
 /// Creates a container and looks at its first process.
@@ -182,10 +208,7 @@ fn measured(mut command: Command, messages: &Path) -> Result<Duration> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(file);
-    let start = Instant::now();
-    let status = command.status();
-    let took = start.elapsed();
-    let status = status.map_err(spawn_error(&command))?;
+    let (took, status) = watched::timed(&mut command, LONGEST)?;
     if status.success() {
         return Ok(took);
     }

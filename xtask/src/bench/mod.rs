@@ -8,6 +8,7 @@ mod host;
 mod measure;
 mod report;
 mod statistics;
+mod watched;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,7 +40,7 @@ A contender that is not there or cannot run that container here is named and lef
   memory     of the first process of a created container, which waits
   lowering   of the library alone: the time from a parsed config.json like Docker's to the finished plan
 
-  --runs N        rounds (default 100)
+  --runs N        rounds (default 100); one in which a contender hangs for half a minute is repeated
   --only WHAT     one of these (may be given more than once)
   --pause MS      between two measurements, for what the kernel tidies up later (default 5)
   --without NAME  leave out a contender (may be given more than once)
