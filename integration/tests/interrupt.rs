@@ -83,9 +83,14 @@ fn took_less_than(begin: Instant, limit: u64) {
     assert!(took < scaled(Duration::from_secs(limit)), "took {took:?}");
 }
 
+/// The command, with no signal ignored, whatever the caller of the tests ignores.
 fn begin(case: &Case, verb: &[&str]) -> Running {
     let bundle = text(&case.bundle());
-    case.spawn(&[verb, &["--bundle", &bundle, &case.id]].concat())
+    let runtime = case.command(&[verb, &["--bundle", &bundle, &case.id]].concat());
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(runtime.get_program());
+    command.args(runtime.get_args());
+    spawn(command, &case.path("output"), Stdio::null())
 }
 
 const VERBS: [&[&str]; 3] = [&["create"], &["run"], &["run", "--detach"]];
