@@ -38,14 +38,17 @@ pub fn node(init: &mut Init, path: &CStr, node: Node) -> Done {
         Err(sys::EEXIST) => false,
         Err(errno) => return fail(Part::Mknodat, errno, 0),
     };
-    let flags = sys::O_PATH | sys::O_NOFOLLOW;
-    let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
-    let fd = sys::openat2(parent, name.as_cstr(), flags, strict).at(Part::Openat2)?;
-    verify(fd, node)?;
-    if made && (node.uid, node.gid) != (0, 0) {
-        sys::fchown(fd, node.uid, node.gid).at(Part::Fchownat)?;
+    // What was made just now is what was asked for.
+    if !made || (node.uid, node.gid) != (0, 0) {
+        let flags = sys::O_PATH | sys::O_NOFOLLOW;
+        let strict = sys::RESOLVE_BENEATH | sys::RESOLVE_NO_SYMLINKS;
+        let fd = sys::openat2(parent, name.as_cstr(), flags, strict).at(Part::Openat2)?;
+        verify(fd, node)?;
+        if made {
+            sys::fchown(fd, node.uid, node.gid).at(Part::Fchownat)?;
+        }
+        sys::close(fd);
     }
-    sys::close(fd);
     sys::close(parent);
     Ok(())
 }

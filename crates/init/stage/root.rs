@@ -119,6 +119,10 @@ pub fn mount_point(init: &mut Init, path: &CStr, make: Make, extra: u64) -> Done
     let first = match resolve(init, path, sys::O_PATH, no_links)? {
         Ok(fd) => return Ok((fd, true)),
         Err(sys::ELOOP) => resolve(init, path, sys::O_PATH, extra)?,
+        Err(sys::ENOENT) => match last_component(init, path, make)? {
+            Some(fd) => return Ok((fd, false)),
+            None => Err(sys::ENOENT),
+        },
         Err(errno) => Err(errno),
     };
     let found = match first {
@@ -138,6 +142,55 @@ pub fn mount_point(init: &mut Init, path: &CStr, make: Make, extra: u64) -> Done
         Err(errno) => return fail(Part::Openat2, errno, 0),
     };
     Ok((not_by_link_in_proc(init, path, found.0)?, found.1))
+}
+
+/// Makes the last component of `path` in a directory that is there and reached without any link, which is all that most
+/// mount points lack. `None` where it takes more, or fails: the long way tells why.
+#[inline(never)]
+fn last_component(init: &mut Init, path: &CStr, make: Make) -> Done<Option<Fd>> {
+    let Some((directory, start)) = split(path) else {
+        return Ok(None);
+    };
+    let mut place = Name::default();
+    place.set(directory)?;
+    let flags = sys::O_PATH | sys::O_DIRECTORY;
+    let Ok(parent) = resolve(init, place.as_cstr(), flags, sys::RESOLVE_NO_SYMLINKS)? else {
+        return Ok(None);
+    };
+    let name = &path[start..];
+    let (made, flags) = match make.is_directory()? {
+        true => (sys::mkdirat(parent, name, 0o755), sys::O_DIRECTORY),
+        false => (sys::mknodat(parent, name, sys::S_IFREG | 0o644, 0), 0),
+    };
+    let made = made.and_then(|_| {
+        openat2(
+            parent,
+            name,
+            flags | sys::O_PATH | sys::O_NOFOLLOW,
+            ONE_NAME,
+        )
+    });
+    sys::close(parent);
+    match made {
+        // Somebody else may have put a link there since.
+        Ok(fd) if flags == 0 && is_link(fd)? => {
+            sys::close(fd);
+            Ok(None)
+        }
+        made => Ok(made.ok()),
+    }
+}
+
+/// The bytes before the last component of `path`, and where that begins; `None` if it is none to be made.
+fn split(path: &CStr) -> Option<(&[u8], usize)> {
+    let bytes = path.to_bytes();
+    let cut = bytes.iter().rposition(|byte| *byte == b'/');
+    let (directory, start) = match cut {
+        Some(at) => (&bytes[..at], at + 1),
+        None => (&b""[..], 0),
+    };
+    let last = &bytes[start..];
+    (!matches!(last, b"" | b"." | b"..")).then_some((directory, start))
 }
 
 /// The fd of a mount point that is not followed where it is a symbolic link.
@@ -236,16 +289,10 @@ pub fn read_link(directory: Fd, name: &CStr, target: &mut Name) -> Done {
 
 /// The directory that `path` is in, made if missing, and its last component.
 pub fn parent(init: &mut Init, path: &CStr, name: &mut Component) -> Done<Fd> {
-    let bytes = path.to_bytes();
-    let cut = bytes.iter().rposition(|byte| *byte == b'/');
-    let (directory, last) = match cut {
-        Some(at) => (&bytes[..at], &bytes[at + 1..]),
-        None => (&b""[..], bytes),
-    };
-    if matches!(last, b"" | b"." | b"..") {
+    let Some((directory, start)) = split(path) else {
         return fail(Part::WrongPlace, sys::EINVAL, 0);
-    }
-    name.set(last)?;
+    };
+    name.set(&path.to_bytes()[start..])?;
     directories(init, directory)
 }
 
