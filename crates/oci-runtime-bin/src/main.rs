@@ -8,6 +8,10 @@
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
+/// That of musl, with which the binary is linked, maps and unmaps memory for each few pages.
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// What the C library calls (C standard, 5.1.2.2.1).
 // SAFETY: no other function of the program has this name.
 #[cfg(not(test))]
