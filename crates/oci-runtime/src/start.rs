@@ -53,7 +53,7 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
 fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
     // First the way back, then the gate: a report cannot come before there is somebody to read it.
     let mut report = File::from(directory.open_report_reader()?);
-    let Some(mut gate) = directory.open_gate_writer()? else {
+    let Some(mut gate) = directory.open_gate()? else {
         return Err(Cause::Status {
             attempt: "cannot start a container that has stopped".to_owned(),
         }
@@ -61,6 +61,8 @@ fn open_gate(directory: &StateDirectory, state: &State) -> Result<()> {
     };
     gate.write_all(b"s")
         .map_err(|error| Error::file("open the gate of", directory.path(), error))?;
+    // As long as this is open the gate counts as held.
+    drop(gate);
     let failure = await_exec(directory, &mut report)?;
     directory.remove_gate()?;
     match failure {

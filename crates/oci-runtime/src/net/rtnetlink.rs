@@ -97,7 +97,7 @@ impl Rtnetlink {
         let serial = self.serial.get().wrapping_add(1);
         self.serial.set(serial);
         let fd = self.socket.as_raw_fd();
-        send(fd, &request.finish(serial), MsgFlags::empty())?;
+        send(fd, &request.finish(serial), MsgFlags::MSG_NOSIGNAL)?;
         let mut answers = Vec::new();
         // The kernel fills no more than 32 KiB at once.
         let mut buffer = vec![0; 1 << 16];

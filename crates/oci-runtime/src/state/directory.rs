@@ -301,7 +301,7 @@ impl StateDirectory {
 
     /// Tells the creation, if there is one that can be told.
     pub(crate) fn announce_deletion(&self) -> Result<()> {
-        match self.open_writer(DELETION)? {
+        match self.open_both_ends(DELETION)? {
             None => Ok(()),
             Some(mut fifo) => match fifo.write_all(b"d") {
                 // It has been told often enough.
@@ -321,7 +321,9 @@ impl StateDirectory {
     /// Whether the first process still has the gate open, which it has until it becomes the payload. The file alone says
     /// nothing: a `start` that was killed has not removed it.
     pub(crate) fn is_gate_held(&self) -> Result<bool> {
-        self.open_gate_writer().map(|gate| gate.is_some())
+        // fifo(7): without a reader this end cannot be opened.
+        self.open_if_there(GATE, OpenOptions::new().write(true))
+            .map(|end| end.is_some())
     }
 
     /// Both FIFOs for the first process, the gate first. It holds both ends of each: so the gate never reads as closed,
@@ -332,17 +334,23 @@ impl StateDirectory {
     }
 
     /// The gate for `start`; `None` when nobody waits behind it.
-    pub(crate) fn open_gate_writer(&self) -> Result<Option<File>> {
-        self.open_writer(GATE)
+    pub(crate) fn open_gate(&self) -> Result<Option<File>> {
+        match self.is_gate_held()? {
+            true => self.open_both_ends(GATE),
+            false => Ok(None),
+        }
     }
 
-    fn open_writer(&self, name: &str) -> Result<Option<File>> {
+    /// To write to. With a reader of our own there is no SIGPIPE, whoever ends meanwhile: in a program that has not given
+    /// that signal another meaning it would be the program's end.
+    fn open_both_ends(&self, name: &str) -> Result<Option<File>> {
+        self.open_if_there(name, OpenOptions::new().read(true).write(true))
+    }
+
+    /// Does not wait for the other end.
+    fn open_if_there(&self, name: &str, options: &mut OpenOptions) -> Result<Option<File>> {
         let path = self.path.join(name);
-        match OpenOptions::new()
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(&path)
-        {
+        match options.custom_flags(libc::O_NONBLOCK).open(&path) {
             Ok(file) => Ok(Some(file)),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENXIO | libc::ENOENT)) => {
                 Ok(None)
@@ -434,6 +442,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::signal::{SigSet, Signal};
 
     #[test]
     fn ids_are_checked_by_their_form() {
@@ -446,5 +455,35 @@ mod tests {
         ] {
             assert!(check_id(bad).is_err(), "{bad:?}");
         }
+    }
+
+    /// The signal is blocked, so that it would be found waiting, even where it is ignored.
+    #[test]
+    fn no_word_to_a_process_that_has_just_ended_raises_sigpipe() {
+        let place = std::env::temp_dir().join(format!("ocirun-gate-{}", std::process::id()));
+        let root = StateRoot::new(&place);
+        let directory = root.create("a").expect("the container's directory");
+        SigSet::from(Signal::SIGPIPE)
+            .thread_block()
+            .expect("blocked");
+        directory.make_gate().expect("the gate");
+        assert!(directory.open_gate().expect("the gate").is_none());
+        let ends = directory.open_fifos().expect("both FIFOs");
+        let mut gate = directory
+            .open_gate()
+            .expect("the gate")
+            .expect("it is held");
+        drop(ends);
+        let _ = gate.write_all(b"s");
+        drop(gate);
+        assert!(!directory.is_gate_held().expect("the gate"));
+        directory.announce_deletion().expect("no creation");
+        drop(directory.make_deletion().expect("the FIFO"));
+        directory.announce_deletion().expect("no creation any more");
+        let status = fs::read_to_string("/proc/thread-self/status").expect("status");
+        for field in ["SigPnd:\t0000000000000000", "ShdPnd:\t0000000000000000"] {
+            assert!(status.contains(field), "{status}");
+        }
+        fs::remove_dir_all(&place).expect("remove it");
     }
 }
