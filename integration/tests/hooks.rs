@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 use std::time::Instant;
 
 use oci_runtime_integration::bundle::{push, script};
 use oci_runtime_integration::case::{Case, case, text};
 use oci_runtime_integration::host;
+use oci_runtime_integration::rootfs;
 use oci_runtime_integration::runtime::{binary, eventually, only_ocirun};
 use serde_json::{Value, json};
 
@@ -327,6 +329,70 @@ fn hooks_find_the_root_with_its_mounts_where_the_bundle_has_it() {
             .any(|line| line.contains(" /tmp ") && line.contains(" added ")),
         "{mounts}"
     );
+}
+
+/// Engines' hooks name files beside config.json by what they are called there, wherever the runtime itself was called.
+#[test]
+fn hooks_of_the_runtime_s_namespaces_work_in_the_bundle() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("runc deletes, and crun has hooks of the container, elsewhere") {
+        return;
+    }
+    let write_place = |kind: &str| {
+        let out = match kind {
+            "startContainer" => "/tmp".to_owned(),
+            _ => text(&case.path("out")),
+        };
+        hook(kind, &format!("pwd > {out}/{kind}.cwd"))
+    };
+    let hooks = KINDS.map(|kind| (kind, write_place(kind)));
+    configure(&case, &hooks);
+    let elsewhere = |words: &[String]| {
+        let mut command = case.command(words);
+        let status = command.current_dir("/").stdout(Stdio::null()).status();
+        assert!(status.expect("the runtime").success(), "{words:?}");
+    };
+    elsewhere(&case.words_of_create(&[]));
+    let init = case.init_from_pid_file();
+    elsewhere(&["start".to_owned(), case.id.clone()]);
+    case.await_payload(init);
+    case.kill(init);
+    elsewhere(&["delete".to_owned(), case.id.clone()]);
+    let root = text(rootfs::shared());
+    for kind in KINDS {
+        let expected = match kind {
+            "createContainer" => root.clone(),
+            "startContainer" => "/".to_owned(),
+            _ => text(&case.bundle()),
+        };
+        assert_eq!(
+            out(&case, &format!("{kind}.cwd")).trim(),
+            expected,
+            "{kind}"
+        );
+    }
+}
+
+/// An engine may have removed the bundle by the time that the container is deleted.
+#[test]
+fn without_a_bundle_the_last_hooks_run_all_the_same() {
+    let Some(case) = case() else { return };
+    let place = text(&case.path("out"));
+    configure(
+        &case,
+        &[(
+            "poststop",
+            hook("poststop", &format!("echo ran > {place}/ran")),
+        )],
+    );
+    let init = case.start();
+    case.kill(init);
+    fs::rename(case.bundle(), case.path("moved")).expect("the bundle goes");
+    let mut delete = case.command(&["delete", case.id.as_str()]);
+    let deleted = delete.current_dir("/").status();
+    fs::rename(case.path("moved"), case.bundle()).expect("the bundle is back");
+    assert!(deleted.expect("the runtime").success());
+    assert_eq!(out(&case, "ran"), "ran\n");
 }
 
 /// The end of the first process is not the beginning of its program.

@@ -29,6 +29,8 @@ pub fn attach(init: &mut Init, slot: Slot, path: &CStr, propagation: Propagation
     sys_mount::move_mount(tree, place.unwrap_or(sys::AT_FDCWD)).at(Part::MoveMount)?;
     if let Ok(place) = place {
         sys::close(place);
+        // Hooks in the container's namespaces begin in it.
+        sys::fchdir(tree).at(Part::Chdir)?;
     }
     init.root = tree;
     Ok(())

@@ -84,6 +84,10 @@ fn run_one(
     }
     let environment = hook.env.iter().filter_map(|entry| entry.split_once('='));
     command.env_clear().envs(environment).process_group(0);
+    // What they name beside config.json is found there; an engine may have removed it before poststop.
+    if state.bundle.is_dir() {
+        command.current_dir(state.bundle);
+    }
     let text = serde_json::to_vec(&state).map_err(|error| os(error.into()))?;
     let stderr = memory_file(b"")?;
     command

@@ -6,6 +6,9 @@
 //! | createContainer | the container's namespaces | after those, paths still being the host's |
 //! | startContainer | the container | after `start`, before the program |
 //! | poststart, poststop | the runtime's namespaces | the program runs; the container is deleted |
+//!
+//! The working directory, of which the specification says nothing, is what other runtimes make it: the bundle in the runtime's
+//! namespaces, the root filesystem for createContainer, the payload's for startContainer.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
