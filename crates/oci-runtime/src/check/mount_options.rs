@@ -146,16 +146,6 @@ fn of_cgroup(problems: &mut Problems, index: usize, mount: &Mount<'_>, options: 
         let fault = Fault::OptionWithoutEffect((*flag).into());
         problems.warning(at!["mounts", index, "options", place(flag)], fault);
     }
-    // It is private, or the slave of nothing, anyhow.
-    for (flag, name) in [
-        (libc::MS_SHARED, "shared"),
-        (libc::MS_UNBINDABLE, "unbindable"),
-    ] {
-        if options.propagation.iter().any(|asked| asked.flag == flag) {
-            let fault = Fault::OptionWithoutEffect(name.into());
-            problems.warning(at!["mounts", index, "options", place(name)], fault);
-        }
-    }
 }
 
 /// The most bytes of a parameter's name or value in fsconfig(2).

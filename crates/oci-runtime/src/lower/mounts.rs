@@ -174,6 +174,9 @@ pub(super) fn mount(
                     host,
                     &spec.linux.mount_label,
                 )?;
+                if options.propagation.iter().any(is_no_default) {
+                    of_all_below(plan, origin, target, options);
+                }
             }
             Source::Remount => {
                 remount(plan, origin, target, mount, options)?;
@@ -277,6 +280,27 @@ fn propagation(options: &MountOptions<'_>) -> Vec<Propagation> {
         Propagation(asked.flag | if asked.recursive { MS_REC } else { 0 })
     };
     options.propagation.iter().map(flags).collect()
+}
+
+/// What is mounted anew is private, and the slave of nothing, anyhow.
+fn is_no_default(asked: &mount_options::Propagation) -> bool {
+    matches!(asked.flag, libc::MS_SHARED | libc::MS_UNBINDABLE)
+}
+
+/// Changes the propagation of what is mounted at and below `target`.
+fn of_all_below(plan: &mut Plan, origin: String, target: &CStr, options: &MountOptions<'_>) {
+    let mut propagation = propagation(options);
+    propagation.iter_mut().for_each(|change| change.0 |= MS_REC);
+    plan.inner(
+        origin,
+        Op::Remount {
+            target,
+            options: List::Items(&[]),
+            set: MountAttr(0),
+            clear: MountAttr(0),
+            propagation: List::Items(&propagation),
+        },
+    );
 }
 
 /// What makes a new instance of a file system.

@@ -70,7 +70,6 @@ fn a_cgroup_mount_has_no_parameters() {
                 "W /mounts/7/options/1: option \"name\" has no effect",
                 "E /mounts/7/options/2: \"nosiud\" is not an option of a cgroup mount",
                 "W /mounts/7/options/4: option \"sync\" has no effect",
-                "W /mounts/7/options/3: option \"shared\" has no effect",
             ],
         ),
     ]);
