@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use oci_runtime_integration::bundle::{push, script};
 use oci_runtime_integration::case::{Case, case, text};
 use oci_runtime_integration::host;
-use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, scaled, spawn};
+use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, read, scaled, spawn};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -16,10 +16,8 @@ use serde_json::{Value, json};
 /// A hook, and one more process of it, that never end.
 fn endless(kind: &str, case: &Case) -> Value {
     let (path, out) = match kind {
-        "createRuntime" | "prestart" | "createContainer" => {
-            ("/bin/busybox", text(&case.path("out")))
-        }
-        _ => ("/bin/busybox", "/tmp".to_owned()),
+        "startContainer" => ("/bin/busybox", "/tmp".to_owned()),
+        _ => ("/bin/busybox", text(&case.path("out"))),
     };
     let commands = format!("{SLEEP} & echo > {out}/hook; {SLEEP}");
     json!({"path": path, "args": ["busybox", "sh", "-c", commands], "env": [format!("CASE={}", case.id)]})
@@ -190,6 +188,98 @@ fn a_signal_ends_a_creation_whose_hook_hangs() {
         eprintln!("{kind} {verb:?} {signal:?}");
         nothing_is_left(&case);
     }
+}
+
+#[test]
+fn a_signal_ends_a_hook_that_hangs_once_the_program_has_begun() {
+    let table = [
+        ("poststart", VERBS[1], Signal::TERM),
+        ("poststart", VERBS[2], Signal::INT),
+        ("poststop", VERBS[1], Signal::INT),
+    ];
+    for (kind, verb, signal) in table {
+        let Some(case) = case() else { return };
+        if !only_ocirun("waits for ever") {
+            return;
+        }
+        configure(&case, kind);
+        let pid_file = text(&case.path("pid"));
+        let run = begin(&case, &[verb, &["--pid-file", &pid_file]].concat());
+        if kind == "poststop" {
+            eventually("the program", || {
+                let pid = fs::read_to_string(&pid_file).ok()?.parse().ok()?;
+                host::signal(pid, Signal::KILL);
+                Some(())
+            });
+        }
+        await_hook(&case);
+        let begin = Instant::now();
+        run.signal(signal);
+        let words = ["interrupted by signal", &format!("/hooks/{kind}/0")];
+        run.wait().failed(128 + signal.as_raw(), &words);
+        took_less_than(begin, 8);
+        eprintln!("{kind} {verb:?} {signal:?}");
+        nothing_is_left(&case);
+        let told = case.path("out/stopped").exists();
+        assert_eq!(told, kind != "poststop", "the end of what has begun");
+        case.runtime(&["state", &case.id])
+            .failed(1, &["does not exist"]);
+    }
+}
+
+/// One signal is enough, whatever hangs after it.
+#[test]
+fn hooks_that_follow_an_interruption_have_ten_seconds() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("waits for ever") {
+        return;
+    }
+    for kind in ["createRuntime", "poststart"] {
+        configure(&case, kind);
+        let mut config: Value =
+            serde_json::from_str(&read(case.bundle().join("config.json"))).expect("JSON");
+        config["hooks"]["poststop"] = json!([endless("poststop", &case)]);
+        case.write_config(&config.to_string());
+        let run = begin(&case, &["run"]);
+        await_hook(&case);
+        let begin = Instant::now();
+        run.signal(Signal::TERM);
+        await_hook(&case);
+        run.wait().failed(
+            143,
+            &["interrupted by signal 15", "/hooks/poststop/0", "10 s"],
+        );
+        assert!(begin.elapsed() > Duration::from_secs(9));
+        took_less_than(begin, 20);
+        nothing_is_left(&case);
+    }
+}
+
+/// Such as one from the terminal, which ends the program too.
+#[test]
+fn a_signal_from_before_the_program_s_end_ends_no_poststop_hook() {
+    let Some(case) = case() else { return };
+    if !only_ocirun("hands it on to nobody") {
+        return;
+    }
+    let out = text(&case.path("out"));
+    fs::create_dir_all(&out).expect("a directory for what hooks write");
+    let commands = format!("sleep 0.3; echo > {out}/stopped");
+    let hook = json!({"path": "/bin/busybox", "args": ["busybox", "sh", "-c", commands], "env": ["PATH=/bin"]});
+    case.configure(|c| {
+        script(c, "echo ready; exec sleep 7207");
+        c["hooks"] = json!({"poststop": [hook]});
+    });
+    let pid_file = text(&case.path("pid"));
+    let run = begin(&case, &["run", "--pid-file", &pid_file]);
+    run.says("ready");
+    let pid = eventually("the pid", || fs::read_to_string(&pid_file).ok());
+    run.signal(Signal::STOP);
+    host::signal(pid.parse().expect("a pid"), Signal::KILL);
+    run.signal(Signal::INT);
+    run.signal(Signal::CONT);
+    assert_eq!(run.wait().code, 137);
+    assert!(case.path("out/stopped").exists());
 }
 
 /// Only what would have ended the command does; the rest is for the program, which is not there yet.

@@ -37,7 +37,7 @@ pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
     let made = made.map_err(|error| interruption.explain(error));
     let handed = made.and_then(|process| {
         hand_over(pidfd, &process, "standard", || {
-            unmake(&process, &call.root, &id)
+            unmake(&process, &call.root, &id, &interruption)
         })
     });
     if let (Err(failure), Some(_)) = (&handed, &notify) {
@@ -47,8 +47,8 @@ pub(crate) fn create(call: &Call) -> Result<u8, Failure> {
 }
 
 /// Ends and removes a container that is not to be after all.
-pub(crate) fn unmake(process: &Process, root: &StateRoot, id: &str) {
-    match delete_of(root, id, process, true) {
+pub(crate) fn unmake(process: &Process, root: &StateRoot, id: &str, interruption: &Interruption) {
+    match delete_of(root, id, process, true, Some(interruption.as_fd())) {
         // Whoever inherits our children need not wait for it. That it was somebody else who did is as good.
         Ok(()) => drop(process.wait()),
         Err(error) => log::warn!("cannot delete the container again: {error}"),

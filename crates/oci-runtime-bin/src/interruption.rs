@@ -44,6 +44,11 @@ impl Interruption {
         self.0.as_fd()
     }
 
+    /// Takes away those that have come.
+    pub fn forget(&self) {
+        while let Ok(Some(_)) = self.0.read_signal() {}
+    }
+
     /// Lets them end us again, and the ones that have come too.
     pub fn release(self) -> Result<(), Failure> {
         let failed = |errno| Failure::Os {

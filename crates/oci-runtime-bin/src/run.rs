@@ -84,7 +84,7 @@ fn leave(
     let process = oci_runtime::run(&call.root, &id, &options);
     let process = process.map_err(|error| beside.interruption.explain(error))?;
     hand_over(beside.pidfd, &process, "standard", || {
-        unmake(&process, &call.root, &id)
+        unmake(&process, &call.root, &id, &beside.interruption)
     })?;
     if let Some(listener) = beside.listener {
         // Nothing is taken back any more: whoever waits for the program to be ready may be ended.
@@ -129,7 +129,7 @@ fn stay(
     let started = start(&call.root, &id, &options, recording.is_some());
     let (process, mut recorder) = started.map_err(|error| beside.interruption.explain(error))?;
     hand_over(beside.pidfd, &process, "standard", || {
-        unmake(&process, &call.root, &id)
+        unmake(&process, &call.root, &id, &beside.interruption)
     })?;
     if let Some(listener) = beside.listener {
         pass_on(listener, &call.root, &id, process.pid());
@@ -146,8 +146,12 @@ fn stay(
         saved?;
         return attended;
     }
+    // What has come up to now was for the program; from here on it is for us.
+    beside.interruption.forget();
+    let interrupt = Some(beside.interruption.as_fd());
     // It has ended, unless we could not stay to see it.
-    let deleted = delete_of(&call.root, &id, &process, attended.is_err());
+    let deleted = delete_of(&call.root, &id, &process, attended.is_err(), interrupt)
+        .map_err(|error| beside.interruption.explain(error));
     let status = attended?;
     deleted?;
     saved?;

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::bundle::Bundle;
 use crate::cgroup::CgroupManager;
 use crate::check::{self, Problem, Severity};
+use crate::delete::delete_of;
 use crate::error::{Cause, Described, Error, Result};
 use crate::explain::describe_step;
 use crate::hooks;
@@ -47,7 +48,8 @@ pub struct Create<'a> {
     pub pid_file: Option<&'a Path>,
     /// Who makes the cgroup.
     pub cgroup_manager: CgroupManager,
-    /// Readable when there is to be no container after all; it is not read. Nothing looks at it once the creation is done.
+    /// Readable when there is to be no container after all; it is not read. Nothing looks at it once the creation is done, to which
+    /// poststart hooks belong where the program begins at once.
     pub interrupt: Option<BorrowedFd<'a>>,
     /// Whether to log, at debug level, when each step was done.
     pub trace: bool,
@@ -196,18 +198,28 @@ fn make(
     };
     let brought_up = bring_up(&mut attempt, &lowered, options, gate);
     match &brought_up {
-        Err(_) => attempt.clear_away(),
-        Ok((process, _)) if !gate => {
-            // What follows changes nothing of the container, and may itself want to.
-            attempt.directory.unlock();
-            let state = attempt
-                .state
-                .for_hooks(Status::Running, Some(process.pid()));
-            hooks::run_all(&attempt.state.poststart, state);
-        }
+        Err(_) => attempt.clear_away(&Interrupts::of_caller(options.interrupt)),
+        Ok((process, _)) if !gate => tell_of_start(attempt, process, options)?,
         Ok(_) => {}
     }
     brought_up
+}
+
+/// Runs the poststart hooks. Interrupted, there is to be no container, though it has begun.
+fn tell_of_start(mut attempt: Attempt, process: &Process, options: &Create<'_>) -> Result<()> {
+    // What follows changes nothing of the container, and may itself want to.
+    attempt.directory.unlock();
+    let Attempt { root, state, .. } = attempt;
+    let told = state.for_hooks(Status::Running, Some(process.pid()));
+    let interrupts = Interrupts::of_caller(options.interrupt);
+    hooks::run_all(&state.poststart, told, &interrupts).inspect_err(|_| {
+        match delete_of(&root, &state.id, process, true, options.interrupt) {
+            // Somebody else may have waited for it.
+            Ok(()) => drop(process.wait()),
+            Err(error) => warn!("cannot delete the container again: {error}"),
+        }
+        options.pid_file.map(fs::remove_file);
+    })
 }
 
 /// The number of preserved fds; the kernel would not pass more.

@@ -17,6 +17,7 @@ use crate::cgroup;
 use crate::error::{Cause, Error, Kind, Result};
 use crate::hooks;
 use crate::host::Host;
+use crate::interrupt::Interrupts;
 use crate::process::Process;
 use crate::signal;
 use crate::spec::{self, Spec};
@@ -32,29 +33,51 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The container runs, its state cannot be read, or something of it cannot be removed.
 pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
-    delete_any(root, id, None, force)
+    delete_any(root, id, None, force, &Interrupts::default())
 }
 
 /// As [`delete`] for the container whose first process was `process`. Somebody else may have deleted it, and may even have made
 /// another one by that id since: that one is left alone, and neither is an error.
 ///
+/// A poststop hook that runs when `interrupt` becomes readable is killed, and those after it are not run; the container is gone by then.
+/// If it is readable before they begin, each has ten seconds at most.
+///
 /// # Errors
-/// As [`delete`].
-pub fn delete_of(root: &StateRoot, id: &str, process: &Process, force: bool) -> Result<()> {
-    match delete_any(root, id, Some(process.pid()), force) {
+/// As [`delete`], and [`Kind::Interrupted`].
+pub fn delete_of(
+    root: &StateRoot,
+    id: &str,
+    process: &Process,
+    force: bool,
+    interrupt: Option<BorrowedFd<'_>>,
+) -> Result<()> {
+    let interrupts = Interrupts::of_caller(interrupt);
+    match delete_any(root, id, Some(process.pid()), force, &interrupts) {
         Err(error) if error.kind() == Kind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn delete_any(root: &StateRoot, id: &str, only: Option<i32>, force: bool) -> Result<()> {
-    match delete_existing(root, id, only, force) {
+fn delete_any(
+    root: &StateRoot,
+    id: &str,
+    only: Option<i32>,
+    force: bool,
+    interrupts: &Interrupts<'_>,
+) -> Result<()> {
+    match delete_existing(root, id, only, force, interrupts) {
         Err(error) if force && error.kind() == Kind::NotFound => Ok(()),
         other => other,
     }
 }
 
-fn delete_existing(root: &StateRoot, id: &str, only: Option<i32>, force: bool) -> Result<()> {
+fn delete_existing(
+    root: &StateRoot,
+    id: &str,
+    only: Option<i32>,
+    force: bool,
+    interrupts: &Interrupts<'_>,
+) -> Result<()> {
     let mut directory = root.open(id)?;
     match (force, only) {
         (true, None) => lock_by_force(&mut directory)?,
@@ -63,7 +86,7 @@ fn delete_existing(root: &StateRoot, id: &str, only: Option<i32>, force: bool) -
     }
     let error = match directory.load::<State>() {
         Ok(Some(state)) if only.is_some_and(|pid| pid != state.init_process_pid) => return Ok(()),
-        Ok(Some(state)) => return delete_known(root, &directory, &state, force),
+        Ok(Some(state)) => return delete_known(root, &directory, &state, force, interrupts),
         // A creation that was killed before it had written anything has made nothing else.
         Ok(None) => return directory.remove(),
         Err(error) => error,
@@ -88,6 +111,7 @@ fn delete_known(
     directory: &StateDirectory,
     state: &State,
     force: bool,
+    interrupts: &Interrupts<'_>,
 ) -> Result<()> {
     let refuse = |status: &str| {
         let attempt = format!(
@@ -113,8 +137,8 @@ fn delete_known(
         class.remove();
     }
     directory.remove()?;
-    hooks::run_all(&state.poststop, state.for_hooks(Status::Stopped, None));
-    Ok(())
+    let told = state.for_hooks(Status::Stopped, None);
+    hooks::run_all(&state.poststop, told, interrupts)
 }
 
 /// How long another command may go on with a container that is to be deleted by force.

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Cause, HookFailure, Result};
+use crate::error::{Cause, Error, HookFailure, Result};
 use crate::interrupt::{Interrupts, Stopped};
 use crate::sys;
 
@@ -53,28 +53,51 @@ pub(crate) struct HookState<'a> {
 pub(crate) fn run(hooks: &[Hook], state: HookState<'_>, interrupts: &Interrupts<'_>) -> Result<()> {
     hooks.iter().try_for_each(|hook| {
         interrupts.look()?;
-        run_one(hook, state, interrupts).map_err(|failure| {
-            Cause::Hook {
-                origin: hook.origin.clone(),
-                path: hook.path.clone(),
-                failure,
-            }
-            .into()
-        })
+        run_one(hook, hook.timeout, state, interrupts).map_err(|failure| failed(hook, failure))
     })
 }
 
-/// Runs hooks in order, whatever becomes of them: too late to undo anything.
-pub(crate) fn run_all(hooks: &[Hook], state: HookState<'_>) {
+/// How long a hook may take that tells of an end which the caller has asked for: nobody can ask for it once more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs hooks in order, whether they fail or not: too late to undo anything.
+///
+/// # Errors
+/// The caller wants an end while one of them runs. That one is killed, and the others are not run. When it has wanted one before,
+/// they all run, and each has ten seconds at most.
+pub(crate) fn run_all(
+    hooks: &[Hook],
+    state: HookState<'_>,
+    interrupts: &Interrupts<'_>,
+) -> Result<()> {
+    let nobody = Interrupts::default();
+    let (interrupts, most) = match interrupts.look() {
+        Ok(()) => (interrupts, None),
+        Err(_) => (&nobody, Some(PATIENCE)),
+    };
     for hook in hooks {
-        if let Err(failure) = run_one(hook, state, &Interrupts::default()) {
-            warn!("{}: hook {}: {failure}", hook.origin, hook.path);
+        let timeout = hook.timeout.into_iter().chain(most).min();
+        match run_one(hook, timeout, state, interrupts) {
+            Ok(()) => {}
+            Err(failure @ HookFailure::Interrupted(_)) => return Err(failed(hook, failure)),
+            Err(failure) => warn!("{}: hook {}: {failure}", hook.origin, hook.path),
         }
     }
+    Ok(())
+}
+
+fn failed(hook: &Hook, failure: HookFailure) -> Error {
+    Cause::Hook {
+        origin: hook.origin.clone(),
+        path: hook.path.clone(),
+        failure,
+    }
+    .into()
 }
 
 fn run_one(
     hook: &Hook,
+    timeout: Option<Duration>,
     state: HookState<'_>,
     interrupts: &Interrupts<'_>,
 ) -> Result<(), HookFailure> {
@@ -95,7 +118,7 @@ fn run_one(
         .stdout(Stdio::null())
         .stderr(stderr.try_clone().map_err(os)?);
     let mut child = command.spawn().map_err(os)?;
-    let status = wait(&mut child, hook.timeout, interrupts)?;
+    let status = wait(&mut child, timeout, interrupts)?;
     if status.success() {
         return Ok(());
     }
@@ -120,7 +143,7 @@ fn memory_file(bytes: &[u8]) -> Result<File, HookFailure> {
     Ok(file)
 }
 
-/// Waits for its end, and makes one when the time is over or the creation has to end.
+/// Waits for its end, and makes one when the time is over or the caller wants it.
 fn wait(
     child: &mut Child,
     timeout: Option<Duration>,

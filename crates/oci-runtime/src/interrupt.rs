@@ -1,4 +1,4 @@
-//! What ends a creation before it has come to an end by itself: the caller, by a file descriptor of its own, and
+//! What ends a creation, or a wait for hooks later on, before it has come to an end by itself: the caller, by a file descriptor of its own, and
 //! `delete` by force, by a FIFO in the container's directory. Wherever the parent lane waits for somebody else, for `init`, a hook or
 //! an agent, it waits for these too; so nobody's pid has to be known, and whoever waits takes back what it has made itself.
 
@@ -36,6 +36,14 @@ pub(crate) enum Stopped {
 }
 
 impl Interrupts<'_> {
+    /// What is left once no state directory is there to be deleted from, or none is ours.
+    pub(crate) fn of_caller(caller: Option<BorrowedFd<'_>>) -> Interrupts<'_> {
+        Interrupts {
+            caller,
+            deletion: None,
+        }
+    }
+
     /// Whether nobody can.
     pub(crate) fn is_empty(&self) -> bool {
         self.caller.is_none() && self.deletion.is_none()

@@ -11,6 +11,7 @@ use oci_runtime_init::report::{Kind, MAX_SIZE, Report};
 use crate::error::{Cause, Error, Result};
 use crate::explain::explain_described;
 use crate::hooks;
+use crate::interrupt::Interrupts;
 use crate::state::{State, StateDirectory, StateRoot, Status};
 
 /// Starts the program of a created container, and returns when it has begun.
@@ -44,8 +45,8 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
             // What follows changes nothing of the container, and may itself want to.
             directory.unlock();
             let pid = Some(state.init_process_pid);
-            hooks::run_all(&state.poststart, state.for_hooks(Status::Running, pid));
-            Ok(())
+            let told = state.for_hooks(Status::Running, pid);
+            hooks::run_all(&state.poststart, told, &Interrupts::default())
         }
     }
 }

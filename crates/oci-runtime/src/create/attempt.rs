@@ -129,7 +129,7 @@ impl Attempt {
     }
 
     /// Takes back what was made. The error that led here is the one to return; what fails now is only told.
-    pub fn clear_away(self) {
+    pub fn clear_away(self, interrupts: &Interrupts<'_>) {
         if let Some(moves) = self.moves
             && let Err(error) = moves.undo()
         {
@@ -161,7 +161,9 @@ impl Attempt {
         // Whoever was told of a container's beginning is told of its end.
         if self.hooked {
             let state = self.state.for_hooks(Status::Stopped, None);
-            hooks::run_all(&self.state.poststop, state);
+            if let Err(error) = hooks::run_all(&self.state.poststop, state, interrupts) {
+                warn!("{error}");
+            }
         }
     }
 }
