@@ -7,6 +7,7 @@ use oci_runtime::Bundle;
 
 use crate::activation::listen_fds;
 use crate::arguments::Arguments;
+use crate::blame;
 use crate::failure::{Failure, Misuse};
 use crate::sys;
 
@@ -51,7 +52,8 @@ impl Call {
     fn fds(&self, count: u32) -> Result<Vec<BorrowedFd<'static>>, Failure> {
         let fds = 3..3 + count.cast_signed();
         fds.map(|fd| sys::inherited(fd).map_err(|_| Failure::PreservedFd { fd, count }))
-            .collect()
+            .collect::<Result<_, _>>()
+            .map_err(|failure| blame::value(failure, "preserve-fds", &self.arguments))
     }
 
     fn asked_fds(&self) -> Result<u16, Failure> {

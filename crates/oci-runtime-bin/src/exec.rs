@@ -6,6 +6,7 @@ use oci_runtime::spec::{Capabilities, Process, Spec, Str, parse_as};
 use oci_runtime::{Exec, Process as Started, Recorder, own_stdio};
 
 use crate::arguments::{Arguments, string};
+use crate::blame;
 use crate::call::Call;
 use crate::console::{Console, console};
 use crate::failure::{Failure, Misuse};
@@ -77,13 +78,24 @@ fn start(
     } else {
         oci_runtime::exec(&call.root, &id, &options, describe).map(|process| (process, None))
     };
-    let (process, recorder) = started.map_err(|error| interruption.explain(error))?;
+    let (process, recorder) = started
+        .map_err(|error| interruption.explain(error))
+        .map_err(|failure| blame::property(failure, PROPERTIES, arguments))?;
     hand_over(pidfd, &process, "setns", || {
         forward(&process, libc::SIGKILL);
         drop(process.wait());
     })?;
     Ok((process, recorder))
 }
+
+/// What flags set, and only the library can judge.
+const PROPERTIES: &blame::Properties = &[
+    ("/process/cwd", "cwd"),
+    ("/process/selinuxLabel", "process-label"),
+    ("/process/apparmorProfile", "apparmor"),
+    ("/process", "process"),
+    ("/linux/cgroupsPath", "cgroup"),
+];
 
 /// The process to start.
 #[derive(Debug)]

@@ -69,6 +69,12 @@ pub(crate) enum Failure {
         value: String,
         reason: &'static str,
     },
+    /// What came of the value of a flag.
+    Value {
+        flag: &'static str,
+        value: String,
+        failure: Box<Failure>,
+    },
     /// A number of the caller's file descriptors that is not open.
     PreservedFd { fd: i32, count: u32 },
     /// `--root /`.
@@ -225,6 +231,12 @@ impl fmt::Display for Failure {
                 value,
                 reason,
             } => write!(f, "invalid value {value:?} for flag --{flag}: {reason}"),
+            // The opening words are runc's, which engines look for.
+            Failure::Value {
+                flag,
+                value,
+                failure,
+            } => write!(f, "{failure} (invalid value {value:?} for flag --{flag})"),
             Failure::PreservedFd { fd, count } => {
                 write!(
                     f,

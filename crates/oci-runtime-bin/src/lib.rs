@@ -5,6 +5,7 @@
 
 mod activation;
 mod arguments;
+mod blame;
 mod call;
 mod completion;
 mod console;
@@ -142,12 +143,15 @@ fn perform(verb: &Verb, globals: &Arguments, words: Vec<OsString>) -> Result<u8,
         Action::Run(run) => {
             let cgroup_manager = root::cgroup_manager(globals)?;
             let root = oci_runtime::StateRoot::new(root::of(globals)?);
-            return run(&Call {
+            let call = Call {
                 root,
                 cgroup_manager,
                 debug: globals.switch("debug"),
                 arguments,
-            });
+            };
+            return run(&call)
+                .map_err(|failure| blame::file(failure, verb.flags, &call.arguments))
+                .map_err(|failure| blame::file(failure, GLOBALS, globals));
         }
         Action::Completion => completion::script(&arguments.id())?,
         Action::Manual => man::page(&arguments.id())?,

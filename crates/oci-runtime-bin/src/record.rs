@@ -32,6 +32,9 @@ pub(crate) fn recording(arguments: &Arguments) -> Result<Option<Recording>, Fail
     }
     let recording = Recording { path: path.into() };
     recording.merged(&Calls::default())?;
+    let directory = recording.path.parent().unwrap_or(Path::new(""));
+    let place = fs::metadata(directory.join("."));
+    place.map_err(|source| recording.failed("write", source))?;
     Ok(Some(recording))
 }
 

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::arguments::Arguments;
+use crate::blame;
 use crate::failure::{Failure, Misuse};
 
 /// How a message is written.
@@ -50,7 +51,8 @@ impl Report {
             Some(name) if name == "json" => Format::Json,
             Some(name) => return Err(Misuse::bad("log-format", name, "invalid log-format").into()),
         };
-        let file = globals.text("log").map(Path::new).map(append).transpose()?;
+        let file = globals.text("log").map(Path::new).map(append).transpose();
+        let file = file.map_err(|failure| blame::value(failure, "log", globals))?;
         Ok(Report { format, file })
     }
 

@@ -9,6 +9,7 @@ use nix::unistd::geteuid;
 use oci_runtime::CgroupManager;
 
 use crate::arguments::Arguments;
+use crate::blame;
 use crate::failure::{Failure, Misuse};
 
 /// The state root: `--root`, or a directory that the caller may write to.
@@ -22,7 +23,7 @@ pub(crate) fn of(globals: &Arguments) -> Result<PathBuf, Failure> {
         source,
     })?;
     if path == Path::new("/") {
-        Err(Failure::RootIsRoot)
+        Err(blame::value(Failure::RootIsRoot, "root", globals))
     } else {
         Ok(path)
     }

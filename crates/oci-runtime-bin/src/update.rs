@@ -8,6 +8,7 @@ use oci_runtime::cgroups::{BlockIo, Cpu, Memory, Pids, Resources};
 use oci_runtime::spec::parse_as;
 
 use crate::arguments::{Arguments, string};
+use crate::blame;
 use crate::call::Call;
 use crate::failure::{Failure, Misuse};
 use crate::size;
@@ -19,7 +20,7 @@ pub(crate) fn update(call: &Call) -> Result<u8, Failure> {
         Some(path) => read(Path::new(path))?,
         None => Resources::default(),
     };
-    for (name, set) in FLAGS {
+    for (name, _, set) in FLAGS {
         if let Some(value) = arguments.text(name) {
             let value = string(name, value)?;
             set(&mut resources, &value).map_err(|reason| Misuse::BadValue {
@@ -29,21 +30,32 @@ pub(crate) fn update(call: &Call) -> Result<u8, Failure> {
             })?;
         }
     }
-    warn_about_kernel_memory(arguments);
+    warn_about_kernel_memory(arguments)?;
     let id = arguments.id();
     let schemata = schemata(arguments)?;
     if !schemata.is_empty() {
-        oci_runtime::update_schemata(&call.root, &id, &schemata)?;
+        oci_runtime::update_schemata(&call.root, &id, &schemata).map_err(|error| {
+            let [one, other] = SCHEMATA;
+            blame::value(blame::value(error.into(), one, arguments), other, arguments)
+        })?;
     }
     if schemata.is_empty() || resources != Resources::default() {
-        oci_runtime::update(&call.root, &id, &resources)?;
+        let properties: Vec<_> = FLAGS
+            .iter()
+            .map(|(flag, place, _)| (*place, *flag))
+            .collect();
+        oci_runtime::update(&call.root, &id, &resources)
+            .map_err(|error| blame::property(error.into(), &properties, arguments))?;
     }
     Ok(0)
 }
 
+/// Whose values are lines of schemata.
+const SCHEMATA: [&str; 2] = ["l3-cache-schema", "mem-bw-schema"];
+
 /// Lines for resctrl.
 fn schemata(arguments: &Arguments) -> Result<Vec<String>, Misuse> {
-    let given = ["l3-cache-schema", "mem-bw-schema"].map(|flag| arguments.strings(flag));
+    let given = SCHEMATA.map(|flag| arguments.strings(flag));
     let given = given.into_iter().collect::<Result<Vec<_>, _>>()?;
     let last = given.iter().filter_map(|values| values.last());
     Ok(last.filter(|line| !line.is_empty()).cloned().collect())
@@ -71,29 +83,57 @@ fn read(path: &Path) -> Result<Resources, Failure> {
 type Set = fn(&mut Resources, &str) -> Result<(), &'static str>;
 
 /// What each flag sets.
-const FLAGS: &[(&str, Set)] = &[
-    ("blkio-weight", |r, text| {
-        number(&mut block_io(r).weight, text)
+const FLAGS: &[(&str, &str, Set)] = &[
+    (
+        "blkio-weight",
+        "/linux/resources/blockIO/weight",
+        |r, text| number(&mut block_io(r).weight, text),
+    ),
+    ("cpu-period", "/linux/resources/cpu/period", |r, text| {
+        number(&mut cpu(r).period, text)
     }),
-    ("cpu-period", |r, text| number(&mut cpu(r).period, text)),
-    ("cpu-quota", |r, text| number(&mut cpu(r).quota, text)),
-    ("cpu-burst", |r, text| number(&mut cpu(r).burst, text)),
-    ("cpu-share", |r, text| number(&mut cpu(r).shares, text)),
-    ("cpu-rt-period", |r, text| {
-        number(&mut cpu(r).realtime_period, text)
+    ("cpu-quota", "/linux/resources/cpu/quota", |r, text| {
+        number(&mut cpu(r).quota, text)
     }),
-    ("cpu-rt-runtime", |r, text| {
-        number(&mut cpu(r).realtime_runtime, text)
+    ("cpu-burst", "/linux/resources/cpu/burst", |r, text| {
+        number(&mut cpu(r).burst, text)
     }),
-    ("cpuset-cpus", |r, text| list(&mut cpu(r).cpus, text)),
-    ("cpuset-mems", |r, text| list(&mut cpu(r).mems, text)),
-    ("cpu-idle", |r, text| number(&mut cpu(r).idle, text)),
-    ("memory", |r, text| size(&mut memory(r).limit, text)),
-    ("memory-reservation", |r, text| {
-        size(&mut memory(r).reservation, text)
+    ("cpu-share", "/linux/resources/cpu/shares", |r, text| {
+        number(&mut cpu(r).shares, text)
     }),
-    ("memory-swap", |r, text| size(&mut memory(r).swap, text)),
-    ("pids-limit", |r, text| number(&mut pids(r).limit, text)),
+    (
+        "cpu-rt-period",
+        "/linux/resources/cpu/realtimePeriod",
+        |r, text| number(&mut cpu(r).realtime_period, text),
+    ),
+    (
+        "cpu-rt-runtime",
+        "/linux/resources/cpu/realtimeRuntime",
+        |r, text| number(&mut cpu(r).realtime_runtime, text),
+    ),
+    ("cpuset-cpus", "/linux/resources/cpu/cpus", |r, text| {
+        list(&mut cpu(r).cpus, text)
+    }),
+    ("cpuset-mems", "/linux/resources/cpu/mems", |r, text| {
+        list(&mut cpu(r).mems, text)
+    }),
+    ("cpu-idle", "/linux/resources/cpu/idle", |r, text| {
+        number(&mut cpu(r).idle, text)
+    }),
+    ("memory", "/linux/resources/memory/limit", |r, text| {
+        size(&mut memory(r).limit, text)
+    }),
+    (
+        "memory-reservation",
+        "/linux/resources/memory/reservation",
+        |r, text| size(&mut memory(r).reservation, text),
+    ),
+    ("memory-swap", "/linux/resources/memory/swap", |r, text| {
+        size(&mut memory(r).swap, text)
+    }),
+    ("pids-limit", "/linux/resources/pids/limit", |r, text| {
+        number(&mut pids(r).limit, text)
+    }),
 ];
 
 fn block_io(resources: &mut Resources) -> &mut BlockIo {
@@ -135,10 +175,13 @@ fn list(place: &mut Option<String>, text: &str) -> Result<(), &'static str> {
 }
 
 /// The kernel has no such limit any more; engines still pass the flags.
-fn warn_about_kernel_memory(arguments: &Arguments) {
+fn warn_about_kernel_memory(arguments: &Arguments) -> Result<(), Misuse> {
     for flag in ["kernel-memory", "kernel-memory-tcp"] {
-        if arguments.text(flag).is_some() {
+        if let Some(value) = arguments.text(flag) {
+            let text = string(flag, value)?;
+            size::parse(&text).map_err(|reason| Misuse::bad(flag, value, reason))?;
             log::warn!("--{flag}: the kernel has no separate limit of kernel memory any more");
         }
     }
+    Ok(())
 }

@@ -211,6 +211,31 @@ impl Error {
         }
     }
 
+    /// JSON pointers of the properties at fault, as far as they are known; those of a process that joins a container count from the
+    /// process.
+    pub fn pointers(&self) -> Vec<String> {
+        match &*self.0 {
+            Cause::Config(problems) => problems.iter().map(|p| p.pointer.clone()).collect(),
+            Cause::Lower { pointer, .. } | Cause::Input { pointer, .. } => vec![pointer.clone()],
+            Cause::Hook { origin, .. } => vec![origin.clone()],
+            Cause::Step(failure) if !failure.pointer.is_empty() => vec![failure.pointer.clone()],
+            Cause::Cgroup(error) => error
+                .pointer()
+                .map(|pointer| format!("/linux/resources{pointer}"))
+                .into_iter()
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The file that could not be used or makes no sense, when that is what this is.
+    pub fn path(&self) -> Option<&Path> {
+        match &*self.0 {
+            Cause::File { path, .. } | Cause::Parse { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
     /// The damaged file and what is wrong with it, when that is what this is.
     pub(crate) fn damage(&self) -> Option<(&Path, &str)> {
         match &*self.0 {

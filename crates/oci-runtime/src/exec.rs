@@ -122,7 +122,8 @@ fn join(
         return Err(Cause::Unsupported("a terminal needs a console socket to be sent to").into());
     }
     let pidfd = signal::open(&state)?.ok_or_else(|| stopped("stopped"))?;
-    let cgroup = state.cgroup_paths.below(options.cgroup)?;
+    let cgroup = state.cgroup_paths.below(options.cgroup);
+    let cgroup = cgroup.map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
     let join = Join {
         id,
         pid: state.init_process_pid,
