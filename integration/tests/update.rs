@@ -104,6 +104,46 @@ fn flags_change_what_they_name_and_nothing_else() {
     assert_eq!(value(&case, ("cpuset", "cpuset.cpus"), "cpuset.cpus"), "0");
 }
 
+/// The kernel gives a cgroup that is idle no longer the default.
+#[test]
+fn a_container_that_is_idle_no_longer_has_its_weight_again() {
+    let Some(case) = limited() else { return };
+    if !only_ocirun("has the default") {
+        return;
+    }
+    case.start();
+    let weight = || value(&case, ("cpu", "cpu.shares"), "cpu.weight");
+    let idle = |value: &str| {
+        case.runtime(&["update", "--cpu-idle", value, &case.id])
+            .ok();
+    };
+    let first = weight();
+    idle("1");
+    assert_ne!(weight(), first);
+    idle("0");
+    assert_eq!(weight(), first);
+    case.runtime(&["update", "--cpu-share", "300", &case.id])
+        .ok();
+    let second = weight();
+    assert_ne!(second, first);
+    idle("1");
+    idle("0");
+    assert_eq!(weight(), second);
+    idle("1");
+    case.runtime(&["update", "--cpu-idle=0", "--cpu-share=512", &case.id])
+        .ok();
+    assert_eq!(weight(), first);
+    // One that is not idle keeps what somebody else has given it.
+    case.runtime(&["update", "--cpu-share", "300", &case.id])
+        .ok();
+    match cgroup::v1("cpu", &case.cgroup) {
+        Some(directory) => fs::write(directory.join("cpu.shares"), "400").expect("other shares"),
+        None => return,
+    }
+    idle("0");
+    assert_eq!(weight(), "400");
+}
+
 #[test]
 fn resources_come_from_a_file_or_from_standard_input() {
     let Some(case) = limited() else { return };

@@ -19,7 +19,11 @@ pub fn update(root: &StateRoot, id: &str, resources: &Resources) -> Result<()> {
     let (directory, state) = alive(root, id)?;
     let paths = &state.cgroup_paths;
     let present = Present::read(resources, paths)?;
-    let limits = writes_for_update(resources, &Layout::read()?, paths, &present)?;
+    let mut wanted = resources.clone();
+    if present.cpu_idle {
+        give_shares_back(&mut wanted, &directory)?;
+    }
+    let limits = writes_for_update(&wanted, &Layout::read()?, paths, &present)?;
     for warning in &limits.warnings {
         warn!("/linux/resources{}: {}", warning.origin, warning.reason);
     }
@@ -59,18 +63,41 @@ fn alive(root: &StateRoot, id: &str) -> Result<(StateDirectory, State)> {
     }
 }
 
+/// A cgroup that is idle no longer gets the default weight from the kernel, whatever it had before. What the configuration asks
+/// for, or an earlier change did, holds again.
+fn give_shares_back(resources: &mut Resources, directory: &StateDirectory) -> Result<()> {
+    if let Some(cpu) = &mut resources.cpu
+        && cpu.idle == Some(0)
+        && cpu.shares.unwrap_or(0) == 0
+    {
+        let kept = kept(directory)?;
+        cpu.shares = kept
+            .pointer("/linux/resources/cpu/shares")
+            .and_then(Value::as_u64);
+    }
+    Ok(())
+}
+
 /// Records the new limits in the kept configuration, for the commands that read it later.
 fn keep(directory: &StateDirectory, resources: &Resources) -> Result<()> {
-    let damaged = |error: serde_json::Error| {
-        Error::from(Cause::Damaged {
+    let mut config = kept(directory)?;
+    let resources = serde_json::to_value(resources).map_err(damaged(directory))?;
+    merge(&mut config, &json!({"linux": {"resources": resources}}), "");
+    directory.replace_config(&serde_json::to_vec(&config).map_err(damaged(directory))?)
+}
+
+fn kept(directory: &StateDirectory) -> Result<Value> {
+    serde_json::from_slice(&directory.load_config()?).map_err(damaged(directory))
+}
+
+fn damaged(directory: &StateDirectory) -> impl Fn(serde_json::Error) -> Error {
+    |error| {
+        Cause::Damaged {
             path: directory.config_path(),
             reason: error.to_string(),
-        })
-    };
-    let mut config: Value = serde_json::from_slice(&directory.load_config()?).map_err(damaged)?;
-    let resources = serde_json::to_value(resources).map_err(damaged)?;
-    merge(&mut config, &json!({"linux": {"resources": resources}}), "");
-    directory.replace_config(&serde_json::to_vec(&config).map_err(damaged)?)
+        }
+        .into()
+    }
 }
 
 /// Members for which 0 or an empty text means that nothing is asked for.

@@ -18,6 +18,8 @@ pub struct Present {
     pub memory_max: Option<i64>,
     /// v2, the first word of `cpu.max` in microseconds; -1 is no limit.
     pub cpu_quota: Option<i64>,
+    /// Whether `cpu.idle` is 1.
+    pub cpu_idle: bool,
     /// v1, `devices.list`.
     pub devices: Option<Vec<Rule>>,
 }
@@ -33,6 +35,12 @@ impl Present {
             if resources.cpu.as_ref().is_some_and(|c| c.period.is_some()) {
                 present.cpu_quota = first_word(&dir.join("cpu.max"))?;
             }
+        }
+        if let (Some(dir), Some(_)) = (
+            paths.dir("cpu").or(paths.unified()),
+            resources.cpu.as_ref().and_then(|cpu| cpu.idle),
+        ) {
+            present.cpu_idle = first_word(&dir.join("cpu.idle"))? == Some(1);
         }
         if let (Some(dir), Some(_)) = (paths.dir("devices"), &resources.devices) {
             present.devices = Some(device_list(&read_records(&dir.join("devices.list"))?)?);

@@ -417,7 +417,7 @@ fn an_update_touches_only_what_is_given() {
     let present = Present {
         memory_max: Some(1000),
         cpu_quota: Some(5000),
-        devices: None,
+        ..Present::default()
     };
     for (json, v1, v2) in [
         (r#"{"cpu":{"quota":7}}"#, "cpu.cfs_quota_us=7", "cpu.max=7"),
