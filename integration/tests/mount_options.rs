@@ -18,6 +18,8 @@ const NEW: &[Row] = &[
     (&[], "rw,relatime", "rw !ro !sync !dirsync !lazytime !mand"),
     (&["async"], "rw,relatime", "!sync"),
     (&["sync", "async"], "rw,relatime", "!sync"),
+    (&["acl"], "rw,relatime", ""),
+    (&["noacl"], "rw,relatime", ""),
     (&["atime"], "rw,relatime", ""),
     (&["noatime", "atime"], "rw,relatime", ""),
     (&["defaults"], "rw,relatime", "rw"),
@@ -96,6 +98,7 @@ fn every_option_of_a_new_file_system() {
 #[rustfmt::skip]
 const BIND: &[Row] = &[
     (&["bind"], "rw,relatime", ""),
+    (&["bind", "acl", "noacl"], "rw,relatime", ""),
     (&["rbind"], "rw,relatime", ""),
     (&["bind", "ro"], "ro,relatime", ""),
     (&["bind", "ro", "rw"], "rw,relatime", ""),

@@ -93,6 +93,17 @@ pub fn propagation(name: &str) -> Option<Propagation> {
     }
 }
 
+/// File systems whose parameters these are not. With mount(2) the first is a flag, which changes nothing: whether there are
+/// access control lists is settled when the kernel is built.
+pub(crate) fn has_no_acl_parameter(kind: &str) -> bool {
+    ["devpts", "mqueue", "proc", "sysfs", "tmpfs"].contains(&kind)
+}
+
+/// Whether a word is about access control lists.
+pub(crate) fn is_acl(word: &str) -> bool {
+    ["acl", "noacl"].contains(&word)
+}
+
 /// All words of the table, for `features`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     OPTIONS.iter().map(|(name, _)| *name)

@@ -3,7 +3,7 @@
 use super::Fault;
 use super::paths::is_top;
 use super::problem::Problems;
-use crate::mount_options::{self, MountOptions};
+use crate::mount_options::{self, MountOptions, has_no_acl_parameter, is_acl};
 use crate::pointer::at;
 use crate::spec::Mount;
 
@@ -94,6 +94,7 @@ fn check_bind(
         let place = at!["mounts", index, "options", place_of(mount, key)];
         match value {
             // A parameter of a file system, which mount(2) ignores: the file system is there already.
+            _ if is_acl(key) => problems.warning(place, Fault::OptionWithoutEffect((*key).into())),
             Some(_) => problems.warning(place, Fault::OptionWithoutEffect((*key).into())),
             // A word may be a misspelt flag, and a flag may be a matter of security.
             None => problems.error(place, Fault::BindWithData((*key).into())),
@@ -118,8 +119,10 @@ fn check_options(
     for (place, option) in mount.options.iter().enumerate() {
         problems.no_nul(at!["mounts", index, "options", place], option);
     }
-    for name in &options.without_effect {
-        let fault = Fault::OptionWithoutEffect((*name).into());
+    let no_acl = options.data.iter().map(|(key, _)| *key);
+    let no_acl = no_acl.filter(|key| *key == "noacl" && has_no_acl_parameter(&mount.kind));
+    for name in options.without_effect.iter().copied().chain(no_acl) {
+        let fault = Fault::OptionWithoutEffect(name.into());
         problems.warning(
             at!["mounts", index, "options", place_of(mount, name)],
             fault,

@@ -15,7 +15,7 @@ use super::propagation::{MS_REC, bind_propagation};
 use super::text::{below_root, c};
 use crate::error::Result;
 use crate::host::Host;
-use crate::mount_options::{self, ATIME, Extras, MountOptions};
+use crate::mount_options::{self, ATIME, Extras, MountOptions, has_no_acl_parameter, is_acl};
 use crate::plan::Plan;
 use crate::pointer::pointer;
 use crate::spec::{Mount, Spec};
@@ -326,7 +326,7 @@ fn new_instance(plan: &mut Plan, origin: String, target: &CStr, new: &New<'_>) -
         .filter(|flag| !(**flag == "ro" && (new.held_open || copy_up)))
         .map(|flag| Ok((c(&origin, *flag)?, c(&origin, "")?)))
         .collect::<Result<Vec<_>>>()?;
-    data(&origin, options, &mut parameters)?;
+    data(&origin, mount, options, &mut parameters)?;
     if !new.label.is_empty() && !UNLABELED.contains(&&*mount.kind) {
         parameters.push((c(&origin, "context")?, c(&origin, new.label)?));
     }
@@ -369,8 +369,14 @@ fn borrowed(parameters: &[Parameter]) -> Vec<(&CStr, &CStr)> {
 }
 
 /// Appends what belongs to the file system.
-fn data(origin: &str, options: &MountOptions<'_>, parameters: &mut Vec<Parameter>) -> Result<()> {
-    for (key, value) in &options.data {
+fn data(
+    origin: &str,
+    mount: &Mount<'_>,
+    options: &MountOptions<'_>,
+    parameters: &mut Vec<Parameter>,
+) -> Result<()> {
+    let taken = |key: &str| is_acl(key) && has_no_acl_parameter(&mount.kind);
+    for (key, value) in options.data.iter().filter(|(key, _)| !taken(key)) {
         parameters.push((c(origin, *key)?, c(origin, value.unwrap_or(""))?));
     }
     Ok(())
@@ -409,7 +415,7 @@ fn remount(
             };
             parameters.push((c(&origin, *flag)?, c(&origin, "")?));
         }
-        data(&origin, options, &mut parameters)?;
+        data(&origin, mount, options, &mut parameters)?;
     }
     let propagation = propagation(options);
     plan.inner(
