@@ -2,10 +2,11 @@
 
 use crate::bpf;
 use crate::error::{Error, Result, errno_of};
-use crate::files::{read_number, write_once};
+use crate::files::{self, read_number, write_once};
 use crate::limits::write::{Check, Limits, OnRefusal, Write};
 use crate::undo::{Former, take_back};
-use std::fs::{File, OpenOptions};
+use nix::fcntl::OFlag;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -77,7 +78,7 @@ fn attempt<'a>(open: &mut Option<(&'a Path, File)>, path: &'a Path, value: &str)
     let file = match open {
         Some((same, file)) if *same == path => file,
         _ => {
-            let file = OpenOptions::new().write(true).open(path)?;
+            let file = files::open(path, OFlag::O_WRONLY)?;
             &mut open.insert((path, file)).1
         }
     };

@@ -5,6 +5,8 @@
 
 use crate::device_program::{DeviceProgram, compile};
 use crate::error::{Error, Result};
+use crate::files::open;
+use nix::fcntl::OFlag;
 use std::ffi::c_long;
 use std::fs::File;
 use std::io;
@@ -91,7 +93,7 @@ struct Info {
 /// Enforces `program`. It lives as long as the cgroup, and adds to what its ancestors enforce.
 pub(crate) fn attach(program: &DeviceProgram) -> Result<()> {
     let fail = |call, e: &io::Error| Error::io(call, &program.dir, e);
-    let cgroup = File::open(&program.dir).map_err(|e| fail("open", &e))?;
+    let cgroup = open(&program.dir, OFlag::O_RDONLY).map_err(|e| fail("open", &e))?;
     let loaded = load(&program.code()).map_err(|e| fail("bpf(BPF_PROG_LOAD)", &e))?;
     let attr = attachment(&cgroup, &loaded, BPF_F_ALLOW_MULTI);
     bpf(BPF_PROG_ATTACH, &attr).map_err(|e| fail("bpf(BPF_PROG_ATTACH)", &e))?;
@@ -101,7 +103,7 @@ pub(crate) fn attach(program: &DeviceProgram) -> Result<()> {
 /// Enforces `program` in the place of the one that [`attach`] has attached before: there is no moment without one of the two.
 pub(crate) fn replace(program: &DeviceProgram) -> Result<()> {
     let fail = |call, e: &io::Error| Error::io(call, &program.dir, e);
-    let cgroup = File::open(&program.dir).map_err(|e| fail("open", &e))?;
+    let cgroup = open(&program.dir, OFlag::O_RDONLY).map_err(|e| fail("open", &e))?;
     let old = ours(&cgroup).map_err(|e| fail("bpf(BPF_PROG_QUERY)", &e))?;
     let Some((first, others)) = old.split_first() else {
         return attach(program);

@@ -5,14 +5,28 @@
 //! next record does not fit into its own buffer of a page, whatever room the reader has. See seq_file.rst of the kernel.
 
 use crate::error::{Error, Result, errno_of};
-use std::fs::{File, OpenOptions};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+
+/// open(2), close-on-exec. By openat(2): after its open(2), musl sets that flag by a system call of its own.
+pub(crate) fn open(path: &Path, flags: OFlag) -> io::Result<File> {
+    loop {
+        match openat(AT_FDCWD, path, flags | OFlag::O_CLOEXEC, Mode::empty()) {
+            Ok(file) => return Ok(file.into()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
 
 /// The text of a file of one record, without the final line feed.
 pub(crate) fn read_value(file: &Path) -> Result<String> {
     let fail = |e: io::Error| Error::io("read", file, &e);
-    let mut opened = File::open(file).map_err(fail)?;
+    let mut opened = open(file, OFlag::O_RDONLY).map_err(fail)?;
     let mut page = [0; 4096];
     let length = uninterrupted(|| opened.read(&mut page)).map_err(fail)?;
     let mut bytes = page[..length].to_vec();
@@ -27,7 +41,7 @@ pub(crate) fn read_value(file: &Path) -> Result<String> {
 /// The text of a file of many records. What is no UTF-8 is replaced: such lines are of no interest here.
 pub(crate) fn read_records(file: &Path) -> Result<String> {
     let fail = |e: io::Error| Error::io("read", file, &e);
-    let opened = File::open(file).map_err(fail)?;
+    let opened = open(file, OFlag::O_RDONLY).map_err(fail)?;
     let mut bytes = Vec::with_capacity(16 * 1024);
     // A File would ask for its size first, which the kernel does not know; a Take only reads.
     let mut unsized_file = opened.take(u64::MAX);
@@ -46,8 +60,9 @@ pub(crate) fn read_number(file: &Path) -> Result<u64> {
 
 /// One write(2) that no setting of the configuration asked for.
 pub(crate) fn write_text(file: &Path, value: &str) -> Result<()> {
-    let open = OpenOptions::new().write(true).open(file);
-    open.and_then(|mut opened| write_once(&mut opened, value))
+    let opened = open(file, OFlag::O_WRONLY);
+    opened
+        .and_then(|mut opened| write_once(&mut opened, value))
         .map_err(|e| Error::Write {
             file: file.to_path_buf(),
             value: value.to_owned(),

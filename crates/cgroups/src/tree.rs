@@ -4,16 +4,17 @@
 //! when nothing does. Processes are never moved out to make a directory removable: whoever lives there is named.
 
 use crate::error::{Error, Result, errno_of};
-use crate::files::{is_gone, read_value, write_text};
+use crate::files::{self, is_gone, read_value, write_text};
 use crate::freezer;
 use crate::layout::{Hierarchy, Layout, Mode};
 use crate::paths::Paths;
 use crate::processes::processes_of;
 use crate::walk::walk;
-use std::fs::{self, DirBuilder, OpenOptions};
+use nix::fcntl::OFlag;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -284,10 +285,7 @@ pub fn open_v2_dir(paths: &Paths) -> Result<OwnedFd> {
             mount_point: None,
         });
     };
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-        .open(dir)
+    files::open(dir, OFlag::O_PATH | OFlag::O_DIRECTORY)
         .map(OwnedFd::from)
         .map_err(|e| Error::io("open", dir, &e))
 }
