@@ -237,39 +237,6 @@ fn propagation_comes_with_other_options() {
     }
 }
 
-/// A mount of type cgroup is several on v1: what is asked for holds for all of them.
-#[test]
-fn propagation_of_a_cgroup_mount_is_that_of_all_its_hierarchies() {
-    let Some(case) = case() else { return };
-    for (option, expected) in [("rshared", "shared"), ("unbindable", "unbindable")] {
-        for own_view in [false, true] {
-            case.configure(|c| {
-                let mount = json!({"destination": "/mnt", "type": "cgroup", "source": "cgroup", "options": ["ro", option]});
-                push(c, "/mounts", mount);
-                if !own_view {
-                    let all = c["linux"]["namespaces"].as_array_mut();
-                    all.expect("namespaces").retain(|of| of["type"] != "cgroup");
-                }
-            });
-            let init = case.create();
-            let below: Vec<_> = host::mounts(init)
-                .into_iter()
-                .filter(|mount| mount.point.starts_with("/mnt"))
-                .collect();
-            assert!(!below.is_empty());
-            for mount in below {
-                let kind = mount
-                    .propagation
-                    .first()
-                    .map(|field| field.split(':').next());
-                assert_eq!(kind.flatten(), Some(expected), "{mount:?}");
-                assert!(mount.has("ro"), "{mount:?}");
-            }
-            case.destroy();
-        }
-    }
-}
-
 /// What a bind mount of a shared tree becomes, seen from outside: its peer, a slave of it, or neither. Only where the configuration
 /// shares the whole root is a tree, or what is below it, still the host's peer.
 #[test]

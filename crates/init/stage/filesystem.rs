@@ -26,14 +26,14 @@ pub struct New {
     pub attributes: MountAttr,
 }
 
-/// What a new mount gets before it is attached.
+/// What a new mount gets besides.
 #[derive(Clone, Copy)]
 pub struct Extras {
     /// A user namespace for its id map, or none.
     pub id_map: Slot,
     /// Whether it begins with a copy of what it covers.
     pub copy_up: bool,
-    /// Propagation changes in order.
+    /// Propagation changes in order, once it is attached.
     pub propagation: List<'static, Propagation>,
 }
 
@@ -56,11 +56,8 @@ pub fn mount(init: &mut Init, target: &'static CStr, new: New, extras: Extras) -
     if extras.id_map != NO_SLOT {
         sys_tree::id_map(tree, init.fd(extras.id_map)?, false).at(Part::IdMapTree)?;
     }
-    extras
-        .propagation
-        .iter()
-        .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
     root::mount_on(tree, point)?;
+    root::propagate(tree, extras.propagation)?;
     sys::close(tree);
     sys::close(point);
     Ok(())

@@ -1,7 +1,7 @@
 //! Steps that change the mount table with trees that exist: bind mounts, masks, read-only paths.
 //!
 //! A mount gets its attributes while it is detached and is attached fd to fd, so there is no moment at which it is
-//! there without them and no second look-up that could lead elsewhere.
+//! there without them and no second look-up that could lead elsewhere. Propagation alone comes after that.
 
 use crate::attributes::{READONLY, apply};
 use crate::filesystem::{self, New};
@@ -26,7 +26,7 @@ pub struct Changes {
     pub set_recursive: MountAttr,
     /// Attributes to clear everywhere.
     pub clear_recursive: MountAttr,
-    /// Propagation changes in order.
+    /// Propagation changes in order, once it is attached.
     pub propagation: List<'static, Propagation>,
 }
 
@@ -51,10 +51,6 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, point: Point, changes: C
     }
     apply(tree, changes.set_recursive, changes.clear_recursive, true)?;
     apply(tree, changes.set, changes.clear, false)?;
-    changes
-        .propagation
-        .iter()
-        .try_for_each(|flags| root::change_propagation(tree, flags.0))?;
     let beside = point.beside_previous || point.beside_next;
     if !(beside && init.is_directory(slot) && attach_beside(init, tree, target, point)?) {
         let make = Make::Like(tree);
@@ -66,6 +62,7 @@ pub fn bind(init: &mut Init, target: &CStr, slot: Slot, point: Point, changes: C
         root::mount_on(tree, place)?;
         sys::close(place);
     }
+    root::propagate(tree, changes.propagation)?;
     sys::close(tree);
     Ok(())
 }
@@ -154,9 +151,7 @@ pub fn remount(
         filesystem::reconfigure(mounted, options)?;
     }
     apply(mounted, set, clear, false)?;
-    propagation
-        .iter()
-        .try_for_each(|flags| root::change_propagation(mounted, flags.0))?;
+    root::propagate(mounted, propagation)?;
     sys::close(mounted);
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::step::{At, Done, Init, fail};
 use crate::sys::{self, Errno, Fd};
 use crate::sys_mount;
 use crate::sys_tree;
+use crate::wire::List;
 use core::ffi::CStr;
 use core::ops::Range;
 
@@ -43,6 +44,14 @@ pub fn pivot(init: &mut Init) -> Done {
     // The caller's tree was made private or a slave at the start, so this unmounting stays in this namespace.
     sys_mount::umount_detach(c".").at(Part::Umount)?;
     sys::chdir(c"/").at(Part::Chdir).map(drop)
+}
+
+/// Gives what has been attached its own propagation. Not earlier: in a shared mount everything becomes shared when it is attached,
+/// and what is unbindable cannot be.
+pub fn propagate(tree: Fd, changes: List<'static, Propagation>) -> Done {
+    changes
+        .iter()
+        .try_for_each(|flags| change_propagation(tree, flags.0))
 }
 
 /// Changes propagation; `MS_REC` goes to the mounts below too.

@@ -80,10 +80,17 @@ pub(super) fn sources<'s>(
             source: Source::Remount,
         });
     }
+    let mut any_shared = false;
     for index in 0..all.len() {
         let beside = beside(&all, index);
         let options = &all[index].options;
-        let source = source(plan, spec, (index, options), beside, with, &mut maps)?;
+        let changes = match any_shared {
+            true => changes_in_shared(options, spec),
+            false => changes(options, spec),
+        };
+        any_shared |= is_shared(options);
+        let tree = (beside, changes);
+        let source = source(plan, spec, (index, options), tree, with, &mut maps)?;
         all[index].source = source;
     }
     Ok(all)
@@ -97,7 +104,7 @@ fn source(
     plan: &mut Plan,
     spec: &Spec<'_>,
     (index, options): (usize, &MountOptions<'_>),
-    beside: [bool; 2],
+    (beside, (at_once, propagation)): ([bool; 2], (Propagation, Vec<Propagation>)),
     with: &Preparation<'_>,
     maps: &mut IdMaps,
 ) -> Result<Source> {
@@ -119,7 +126,6 @@ fn source(
     let nofollow = options
         .extras
         .intersects(Extras::COPY_SYMLINK | Extras::SRC_NOFOLLOW);
-    let (at_once, propagation) = changes(options, spec);
     let clone = Clone {
         recursive,
         nofollow,
@@ -264,6 +270,20 @@ fn changes(options: &MountOptions<'_>, spec: &Spec<'_>) -> (Propagation, Vec<Pro
         Some(Propagation(AT_ONCE_PRIVATE | AT_ONCE_SLAVE)) => (all.remove(0), all),
         _ => (Propagation(0), all),
     }
+}
+
+fn is_shared(options: &MountOptions<'_>) -> bool {
+    let asked = &options.propagation;
+    asked.iter().any(|asked| asked.flag == libc::MS_SHARED)
+}
+
+/// The same where an earlier mount is shared: inside of it, what is asked for counts once the mount is attached, and only then.
+fn changes_in_shared(
+    options: &MountOptions<'_>,
+    spec: &Spec<'_>,
+) -> (Propagation, Vec<Propagation>) {
+    let first = bind_propagation(&spec.linux).unwrap_or(Propagation(0));
+    (first, propagation(options))
 }
 
 const AT_ONCE_PRIVATE: u64 = libc::MS_PRIVATE | MS_REC;
