@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -280,6 +281,50 @@ fn a_signal_from_before_the_program_s_end_ends_no_poststop_hook() {
     run.signal(Signal::CONT);
     assert_eq!(run.wait().code, 137);
     assert!(case.path("out/stopped").exists());
+}
+
+/// The bus takes a connection and says nothing, or takes none.
+#[test]
+fn a_wait_for_systemd_is_ended_by_a_signal_and_by_deletion() {
+    for (queue, by_signal) in [
+        ("free", true),
+        ("full", true),
+        ("free", false),
+        ("full", false),
+    ] {
+        let Some(case) = case() else { return };
+        if !only_ocirun("waits for half a minute") {
+            return;
+        }
+        case.configure(|c| c["linux"]["cgroupsPath"] = "-.slice:oci:interrupted".into());
+        let path = case.path("bus");
+        let address = format!("unix:path={}", text(&path));
+        let (bound, full) = match queue {
+            "free" => (Some(UnixListener::bind(&path).expect("listen")), Vec::new()),
+            _ => (None, deaf(&path)),
+        };
+        let bundle = text(&case.bundle());
+        let runtime = case.command(&["--systemd-cgroup", "create", "--bundle", &bundle, &case.id]);
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(runtime.get_program());
+        command.args(runtime.get_args());
+        command.env("DBUS_SYSTEM_BUS_ADDRESS", address);
+        let create = spawn(command, &case.path("output"), Stdio::null());
+        await_connect(&create);
+        let begin = Instant::now();
+        if by_signal {
+            create.signal(Signal::TERM);
+            create.wait().failed(143, &["interrupted by signal 15"]);
+        } else {
+            case.runtime(&["delete", "--force", &case.id]).ok();
+            create
+                .wait()
+                .failed(1, &["was deleted while it was being created"]);
+        }
+        took_less_than(begin, 8);
+        drop((bound, full));
+        case.assert_clean();
+    }
 }
 
 /// Only what would have ended the command does; the rest is for the program, which is not there yet.

@@ -169,6 +169,12 @@ pub enum Error {
         /// ETIMEDOUT where no answer came, EBADMSG where it made no sense.
         errno: i32,
     },
+    /// The caller wanted an end while the bus or systemd was waited for.
+    #[error("the conversation with the bus at {address:?} was interrupted")]
+    BusInterrupted {
+        /// Its address.
+        address: String,
+    },
     /// systemd refuses a call.
     #[error("systemd refuses {method} for the unit {unit}: {message} ({error})")]
     Systemd {
@@ -248,6 +254,8 @@ pub enum ErrorKind {
     Busy,
     /// Any other refusal of the kernel.
     Kernel,
+    /// The caller wanted an end.
+    Interrupted,
 }
 
 impl Error {
@@ -267,6 +275,7 @@ impl Error {
             | Error::Job { .. }
             | Error::Place { .. } => ErrorKind::Unavailable,
             Error::UnitInUse { .. } => ErrorKind::Busy,
+            Error::BusInterrupted { .. } => ErrorKind::Interrupted,
             Error::Usage { .. }
             | Error::InUse { .. }
             | Error::Claimed { .. }

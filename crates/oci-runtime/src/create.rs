@@ -352,7 +352,9 @@ fn waits_for_others(plan: &Plan) -> bool {
     plan.steps().iter().any(|step| {
         matches!(
             plan.parent_op(step),
-            Some(ParentOp::Hooks { .. } | ParentOp::SendListener { .. })
+            Some(
+                ParentOp::Hooks { .. } | ParentOp::SendListener { .. } | ParentOp::StartUnit { .. }
+            )
         )
     })
 }

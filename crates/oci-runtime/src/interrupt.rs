@@ -93,6 +93,12 @@ impl Interrupts<'_> {
         }
     }
 
+    /// Readable when the creation is to end, for whoever waits elsewhere.
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let deletion = self.deletion.as_ref().map(AsFd::as_fd);
+        deletion.into_iter().chain(self.caller).collect()
+    }
+
     /// # Errors
     /// The creation is to end.
     pub(crate) fn look(&self) -> Result<(), Stopped> {

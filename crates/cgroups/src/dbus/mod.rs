@@ -7,10 +7,11 @@ mod address;
 mod message;
 mod value;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, setsockopt, socket,
     sockopt,
@@ -44,41 +45,59 @@ const HELLO: Call<'static> = Call {
 
 /// A connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Connection<'i> {
     socket: OwnedFd,
     address: String,
     /// What was received and not taken yet.
     received: Vec<u8>,
     serial: u32,
-    end: Instant,
+    wait: Wait<'i>,
 }
 
-impl Connection {
-    /// Connects to `bus` and makes `calls`. Their serial numbers are 2, 3, ...: the first is Hello's.
-    pub(crate) fn open(bus: Bus, calls: &[Call<'_>]) -> Result<Connection> {
-        Connection::open_within(bus, address::of(bus), calls, PATIENCE)
+/// For how long others are waited for.
+#[derive(Debug, Clone, Copy)]
+struct Wait<'i> {
+    end: Instant,
+    /// Who can end it before: whoever has something to read.
+    interrupts: &'i [BorrowedFd<'i>],
+}
+
+impl<'i> Connection<'i> {
+    /// Connects to `bus` and makes `calls`. Their serial numbers are 2, 3, ...: the first is Hello's. It is given up when one of
+    /// `interrupts` is readable.
+    pub(crate) fn open(
+        bus: Bus,
+        calls: &[Call<'_>],
+        interrupts: &'i [BorrowedFd<'i>],
+    ) -> Result<Connection<'i>> {
+        let end = Instant::now() + PATIENCE;
+        Connection::open_within(bus, address::of(bus), calls, Wait { end, interrupts })
     }
 
     fn open_within(
         bus: Bus,
         address: String,
         calls: &[Call<'_>],
-        patience: Duration,
-    ) -> Result<Connection> {
-        let end = Instant::now() + patience;
+        wait: Wait<'i>,
+    ) -> Result<Connection<'i>> {
         let socket = address::sockets(&address)
-            .and_then(|sockets| connect_any(&sockets, end))
-            .map_err(|errno| Error::Bus {
-                bus,
-                address: address.clone(),
-                errno: errno as i32,
+            .and_then(|sockets| connect_any(&sockets, wait))
+            .map_err(|errno| match errno {
+                INTERRUPTED => Error::BusInterrupted {
+                    address: address.clone(),
+                },
+                errno => Error::Bus {
+                    bus,
+                    address: address.clone(),
+                    errno: errno as i32,
+                },
             })?;
         let mut connection = Connection {
             socket,
             address,
             received: Vec::new(),
             serial: 0,
-            end,
+            wait,
         };
         let mut bytes = HANDSHAKE.to_vec();
         connection.encode(&HELLO, &mut bytes);
@@ -146,7 +165,7 @@ impl Connection {
 
     fn send(&self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let sent = limit(&self.socket, self.end)
+            let sent = limit(&self.socket, self.wait.end)
                 .and_then(|()| send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL));
             match sent {
                 Ok(sent) => bytes = &bytes[sent..],
@@ -160,7 +179,9 @@ impl Connection {
     fn read(&mut self) -> Result<()> {
         let mut buffer = [0; 4096];
         loop {
-            let received = limit(&self.socket, self.end)
+            let received = self
+                .wait
+                .readable(&self.socket)
                 .and_then(|()| recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::empty()));
             match received {
                 Ok(0) => return Err(self.broken(Errno::ECONNRESET)),
@@ -175,9 +196,13 @@ impl Connection {
     }
 
     fn broken(&self, errno: Errno) -> Error {
-        Error::BusBroken {
-            address: self.address.clone(),
-            errno: errno as i32,
+        let address = self.address.clone();
+        match errno {
+            INTERRUPTED => Error::BusInterrupted { address },
+            errno => Error::BusBroken {
+                address,
+                errno: errno as i32,
+            },
         }
     }
 
@@ -186,26 +211,66 @@ impl Connection {
     }
 }
 
+/// No call here gives it.
+const INTERRUPTED: Errno = Errno::ECANCELED;
+
+impl Wait<'_> {
+    /// Until `socket` has something to read.
+    fn readable(&self, socket: &OwnedFd) -> Result<(), Errno> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        let all = [socket.as_fd()]
+            .into_iter()
+            .chain(self.interrupts.iter().copied());
+        let mut all: Vec<_> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut all, left)? {
+            0 => Err(Errno::ETIMEDOUT),
+            _ if all[0].any() == Some(true) => Ok(()),
+            _ => Err(INTERRUPTED),
+        }
+    }
+
+    fn look(&self) -> Result<(), Errno> {
+        let mut all: Vec<_> = self
+            .interrupts
+            .iter()
+            .map(|fd| PollFd::new(*fd, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut all, PollTimeout::ZERO) {
+            Ok(0) | Err(Errno::EINTR) => Ok(()),
+            Ok(_) => Err(INTERRUPTED),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
 /// The first of these sockets that can be connected to.
-fn connect_any(sockets: &[UnixAddr], end: Instant) -> Result<OwnedFd, Errno> {
+fn connect_any(sockets: &[UnixAddr], wait: Wait<'_>) -> Result<OwnedFd, Errno> {
     let mut failure = Errno::EINVAL;
     for address in sockets {
-        match connect_one(address, end) {
+        match connect_one(address, wait) {
             Ok(socket) => return Ok(socket),
+            Err(INTERRUPTED) => return Err(INTERRUPTED),
             Err(errno) => failure = errno,
         }
     }
     Err(failure)
 }
 
-fn connect_one(address: &UnixAddr, end: Instant) -> Result<OwnedFd, Errno> {
+/// How often somebody is looked at who can end a wait that is no poll(2).
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+fn connect_one(address: &UnixAddr, wait: Wait<'_>) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     loop {
+        wait.look()?;
         // Holds for connect(2) too, whose queue may be full.
+        let end = wait.end.min(Instant::now() + LOOK_AGAIN);
         limit(&socket, end)?;
         match connect(socket.as_raw_fd(), address) {
             Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) if Instant::now() < wait.end => {}
             result => return result.map(|()| socket).map_err(timed_out),
         }
     }
@@ -248,10 +313,18 @@ mod tests {
         (bus, format!("unix:abstract={name}"))
     }
 
+    fn until(patience: Duration) -> Wait<'static> {
+        let end = Instant::now() + patience;
+        Wait {
+            end,
+            interrupts: &[],
+        }
+    }
+
     /// How a conversation on that bus ends, and after how long.
     fn talk(address: &str) -> (Errno, Duration) {
         let begin = Instant::now();
-        let opened = Connection::open_within(Bus::System, address.to_owned(), &[], SHORT);
+        let opened = Connection::open_within(Bus::System, address.to_owned(), &[], until(SHORT));
         let errno = match opened.map(drop) {
             Err(Error::Bus { errno, .. } | Error::BusBroken { errno, .. }) => errno,
             other => panic!("{other:?}"),
@@ -264,12 +337,29 @@ mod tests {
         let (_silent, address) = bus("silent");
         // The first is in its queue, the second does not get there.
         for place in ["in the queue", "before it"] {
-            let held = Connection::open_within(Bus::System, address.clone(), &[], Duration::ZERO);
+            let begun = until(Duration::ZERO);
+            let held = Connection::open_within(Bus::System, address.clone(), &[], begun);
             assert!(held.is_err());
             let (errno, took) = talk(&address);
             assert_eq!(errno, Errno::ETIMEDOUT, "{place}");
             assert!(took < 2 * SHORT, "{place} {took:?}");
         }
+    }
+
+    #[test]
+    fn a_bus_that_says_nothing_is_given_up_at_once_when_the_caller_wants_it() {
+        let (_silent, address) = bus("interrupted");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        // Closing it is as good as a word.
+        drop(writer);
+        let interrupts = [reader.as_fd()];
+        let wait = Wait {
+            end: Instant::now() + PATIENCE,
+            interrupts: &interrupts,
+        };
+        let opened = Connection::open_within(Bus::System, address.clone(), &[], wait);
+        assert_eq!(opened.map(drop), Err(Error::BusInterrupted { address }));
+        assert!(Instant::now() < wait.end - PATIENCE / 2);
     }
 
     /// An answer that never ends is no answer, however steadily it comes.

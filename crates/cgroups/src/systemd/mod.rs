@@ -13,6 +13,7 @@ mod name;
 mod properties;
 mod unit;
 
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::dbus::{Call, Connection, Kind, Message, Value};
@@ -36,16 +37,18 @@ const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 /// v1 hierarchies that it does not use, and v2 controllers that it does not know.
 ///
 /// A unit of that name that has failed is forgotten first, and one without processes is stopped. The directories have to
-/// turn out to be those of `paths`.
+/// turn out to be those of `paths`. One of `interrupts` that is readable ends the wait.
 ///
 /// # Errors
-/// There is no bus, systemd refuses, or the unit exists and something lives in it.
+/// There is no bus, systemd refuses, or the unit exists and something lives in it; or an interruption, and then systemd may still
+/// make the unit: one around a process that has ended is gone by itself.
 pub fn start(
     layout: &Layout,
     paths: &Paths,
     unit: &Unit,
     properties: &[Property],
     pid: u32,
+    interrupts: &[BorrowedFd<'_>],
 ) -> Result<Created> {
     let mut properties = properties.to_vec();
     if !unit.is_slice() {
@@ -56,7 +59,7 @@ pub fn start(
     }
     let call = start_transient_unit(unit, &properties);
     let calls = [job_removed(unit), reset_failed(unit), call];
-    let mut bus = Connection::open(unit.bus, &calls)?;
+    let mut bus = Connection::open(unit.bus, &calls, interrupts)?;
     match finish_job(&mut bus, unit, &calls[2], 4) {
         Err(Error::Systemd { error, .. }) if error == UNIT_EXISTS => {
             replace_stale(&mut bus, paths, unit, &calls)?;
@@ -81,7 +84,7 @@ pub fn start(
 /// There is no bus, or systemd refuses.
 pub fn stop(unit: &Unit) -> Result<()> {
     let calls = [job_removed(unit), stop_unit(unit)];
-    let mut bus = Connection::open(unit.bus, &calls)?;
+    let mut bus = Connection::open(unit.bus, &calls, &[])?;
     match finish_job(&mut bus, unit, &calls[1], 3) {
         Err(Error::Systemd { error, .. }) if error == NO_SUCH_UNIT => Ok(()),
         result => result,
@@ -100,13 +103,13 @@ pub fn update(unit: &Unit, paths: &Paths, limits: &Limits) -> Result<()> {
         return Ok(());
     }
     let call = set_unit_properties(unit, &properties);
-    let mut bus = Connection::open(unit.bus, std::slice::from_ref(&call))?;
+    let mut bus = Connection::open(unit.bus, std::slice::from_ref(&call), &[])?;
     answer(&mut bus, unit, &call, 2)
 }
 
 /// Takes the place of a unit in which nothing lives any more.
 fn replace_stale(
-    bus: &mut Connection,
+    bus: &mut Connection<'_>,
     paths: &Paths,
     unit: &Unit,
     calls: &[Call<'_>; 3],
@@ -130,7 +133,7 @@ fn replace_stale(
 }
 
 /// Waits for the answer to the call `serial`, a job, and then until the job is done.
-fn finish_job(bus: &mut Connection, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
+fn finish_job(bus: &mut Connection<'_>, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
     let mut removed = Vec::new();
     let mut job: Option<String> = None;
     loop {
@@ -170,7 +173,7 @@ fn owned((path, result): (&str, &str)) -> (String, String) {
 }
 
 /// Waits for the answer to the call `serial`.
-fn answer(bus: &mut Connection, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
+fn answer(bus: &mut Connection<'_>, unit: &Unit, call: &Call<'_>, serial: u32) -> Result<()> {
     loop {
         let message = bus.receive()?;
         match &message.kind {

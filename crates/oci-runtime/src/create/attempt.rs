@@ -60,7 +60,12 @@ impl Attempt {
             } => {
                 let layout = &self.host.cgroups;
                 let pid = child.pid.unsigned_abs();
-                let created = systemd::start(layout, paths, unit, properties, pid)?;
+                let fds = interrupts.fds();
+                let created = systemd::start(layout, paths, unit, properties, pid, &fds);
+                if let Err(oci_runtime_cgroups::Error::BusInterrupted { .. }) = &created {
+                    interrupts.look()?;
+                }
+                let created = created?;
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
