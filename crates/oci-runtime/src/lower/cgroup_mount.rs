@@ -2,7 +2,10 @@
 //!
 //! On cgroup v2 it is one file system. On v1 and hybrid hosts it is a tmpfs with a directory for each hierarchy, named as on the
 //! host, and links for controllers that share one. In a cgroup namespace each is mounted anew, which shows only what is below the
-//! container; without one, the container's own directory of the host is bound.
+//! container. Without one, what the host has is bound: of a v1 or hybrid host the container's own directories; of cgroup v2 the whole, in
+//! which `/proc/PID/cgroup` says where the container is. Mounting that anew would be a change of the host's own: in the first
+//! cgroup namespace the options of the new mount (none) become those of the hierarchy, which so loses `nsdelegate` and
+//! `memory_recursiveprot`.
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -25,7 +28,7 @@ pub(super) enum Prepared {
     Bound(Vec<Slot>),
 }
 
-/// Opens the container's directories where they have to be bound.
+/// Opens what has to be bound.
 pub(super) fn sources(
     plan: &mut Plan,
     mount: usize,
@@ -38,6 +41,9 @@ pub(super) fn sources(
     }
     let origin = pointer(&["mounts".into(), mount.into()]);
     let open = |hierarchy: &Hierarchy| {
+        if host.cgroups.mode == Mode::V2 {
+            return open_one(plan, &origin, &hierarchy.mount_point);
+        }
         match directory(hierarchy, paths) {
             Some(directory) => open_one(plan, &origin, directory),
             // Without a cgroup of its own it stays in the caller's.
