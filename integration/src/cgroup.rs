@@ -5,7 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::host;
-use crate::runtime::{eventually, read};
+use crate::runtime::{eventually, read, tool};
+
+/// Where a host of v2 alone has it.
+const STANDARD: &str = "/sys/fs/cgroup";
 
 /// One mounted hierarchy.
 #[derive(Clone, Debug)]
@@ -82,6 +85,28 @@ pub fn has(controller: &str) -> bool {
 fn v2() -> Option<PathBuf> {
     let mut all = hierarchies().into_iter();
     all.find(|h| h.controllers.is_empty()).map(|h| h.point)
+}
+
+/// The options with which a host of v2 alone has mounted it. They are the hierarchy's, not the mount's: whoever mounts it once more
+/// in the first cgroup namespace gives it others.
+///
+/// # Panics
+/// When there is no such mount.
+#[track_caller]
+pub fn v2_options() -> String {
+    let mounts = read("/proc/mounts");
+    let mut fields = mounts.lines().map(|line| line.split(' '));
+    let options = fields.find_map(|mut f| (f.nth(1)? == STANDARD).then(|| f.nth(1))?);
+    options.expect("a mount of cgroup2").to_owned()
+}
+
+/// Gives the hierarchy such options again.
+///
+/// # Panics
+/// When the kernel refuses.
+#[track_caller]
+pub fn restore_v2_options(options: &str) {
+    tool("mount", &["-o", &format!("remount,{options}"), STANDARD]);
 }
 
 /// Stops all that runs in the cgroup `path`, by whichever freezer the host has, and waits until it stands still.

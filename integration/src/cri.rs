@@ -34,19 +34,37 @@ const SCRIPT: &str = "\
     mount --make-rshared / && mount -t tmpfs lib /var/lib && ip link set lo up && \
     while :; do containerd --config $1/config.toml >> $1/log 2>&1 & echo $! > $1/pid; wait; done";
 
+/// What the client is made of, so that it can be where the sources are not.
+const CLIENT: [(&str, &str); 2] = [
+    ("client.sh", include_str!("cri/client.sh")),
+    ("api.proto", include_str!("cri/api.proto")),
+];
+
+/// Who makes the cgroups of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The runtime itself; the pods' parent is a path.
+    Cgroupfs,
+    /// Systemd (`SystemdCgroup = true`); the pods' parent is the path of a slice.
+    Systemd,
+}
+
 /// Starts containerd with `runtime` as its default; with the runtime under test also as the handler `ocirun`. Pods are made
 /// below the cgroup `cgroup`.
 ///
 /// # Panics
 /// When it does not answer.
-pub fn start(directory: &Path, runtime: &Path, cgroup: &str) -> Cri {
+pub fn start(directory: &Path, runtime: &Path, cgroup: &str, driver: Driver) -> Cri {
     let network = directory.join("network");
-    for name in ["network", "calls", "pods"] {
+    for name in ["network", "calls", "pods", "client"] {
         fs::create_dir_all(directory.join(name)).expect("directory of containerd");
+    }
+    for (name, text) in CLIENT {
+        fs::write(directory.join("client").join(name), text).expect("the client");
     }
     fs::write(
         directory.join("config.toml"),
-        configuration(directory, runtime),
+        configuration(directory, runtime, driver),
     )
     .expect("config.toml");
     fs::write(network.join("10-case.conflist"), bridge(directory)).expect("the network");
@@ -66,12 +84,16 @@ pub fn start(directory: &Path, runtime: &Path, cgroup: &str) -> Cri {
     };
     eventually("containerd's answer", || {
         let status = cri.client(&["call", "Status"]).stdout;
-        (status.matches("status: true").count() == 2).then_some(())
+        let is = |name| status.contains(&format!("type: \"{name}\"\n    status: true"));
+        ["RuntimeReady", "NetworkReady"]
+            .into_iter()
+            .all(is)
+            .then_some(())
     });
     cri
 }
 
-fn configuration(directory: &Path, runtime: &Path) -> String {
+fn configuration(directory: &Path, runtime: &Path, driver: Driver) -> String {
     let tested = binary().canonicalize().expect("the runtime's path");
     let handler = |name: &str, runtime: &Path| {
         let table = format!(
@@ -82,9 +104,11 @@ fn configuration(directory: &Path, runtime: &Path) -> String {
         format!(
             "{table}{options}.options]\n\
              BinaryName = \"{}\"\n\
-             Root = \"{}/{name}\"\n",
+             Root = \"{}/{name}\"\n\
+             SystemdCgroup = {}\n",
             runtime.display(),
-            directory.display()
+            directory.display(),
+            driver == Driver::Systemd
         )
     };
     let handlers = handler("default", runtime) + &handler("ocirun", &tested);
@@ -142,9 +166,13 @@ impl Cri {
         let archive = self.directory.join("image.tar").display().to_string();
         tool("tar", &["-C", &file(""), "-cf", &archive, "."]);
         let mut ctr = Command::new("ctr");
-        ctr.arg("--address")
-            .arg(self.directory.join("containerd.sock"))
-            .args(["--namespace", "k8s.io", "images", "import", &archive]);
+        ctr.arg("--address").arg(self.socket()).args([
+            "--namespace",
+            "k8s.io",
+            "images",
+            "import",
+            &archive,
+        ]);
         spawn(ctr, &self.directory, Stdio::null()).wait().ok();
     }
 
@@ -152,7 +180,7 @@ impl Cri {
     #[track_caller]
     pub fn client(&self, args: &[&str]) -> Finished {
         let mut command = Command::new("busybox");
-        command.arg("sh").arg(client()).args(args);
+        command.arg("sh").arg(self.script()).args(args);
         command.envs(self.variables());
         spawn(command, &self.directory, Stdio::null()).wait()
     }
@@ -162,7 +190,7 @@ impl Cri {
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         let pid = self.supervisor.id();
         vec![
-            ("C", format!("busybox sh {}", client().display())),
+            ("C", format!("busybox sh {}", self.script().display())),
             (
                 "N",
                 format!("nsenter --net=/proc/{pid}/ns/net --mount=/proc/{pid}/ns/mnt"),
@@ -171,7 +199,17 @@ impl Cri {
             ("CRI_PLACE", self.directory.display().to_string()),
             ("CRI_PARENT", self.cgroup.clone()),
             ("CRI_IMAGE", IMAGE.to_owned()),
+            ("CONTAINERD_ADDRESS", self.socket().display().to_string()),
+            ("CONTAINERD_NAMESPACE", "k8s.io".to_owned()),
         ]
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("containerd.sock")
+    }
+
+    fn script(&self) -> PathBuf {
+        self.directory.join("client/client.sh")
     }
 
     /// What lives, or waits to be waited for, of this engine: its directory is on the command line, or it is in a pod's cgroup.
@@ -196,10 +234,6 @@ impl Cri {
             .filter(|path| path.is_dir())
             .collect()
     }
-}
-
-fn client() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cri/client.sh")
 }
 
 impl Drop for Cri {

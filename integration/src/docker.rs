@@ -29,6 +29,9 @@ const SCRIPT: &str = "\
     mount --make-rshared / && mount --bind $SUBIDS /etc/subuid && mount --bind $SUBIDS /etc/subgid && \
     ip link set lo up && echo 1 > /proc/sys/net/ipv4/ip_forward && exec dockerd \"$@\"";
 
+/// The name by which dockerd knows the runtime that it was started with.
+pub const TESTED: &str = "tested";
+
 /// Starts dockerd with `runtime`, in whose place `runc` stands in `path`.
 ///
 /// # Panics
@@ -55,8 +58,8 @@ pub fn start(directory: &Path, runtime: &Path, path: Option<&Path>, flags: &[&st
         place("exec-root", "exec"),
         place("pidfile", "pid"),
         format!("--host=unix://{}", directory.join("sock").display()),
-        format!("--add-runtime=tested={}", runtime.display()),
-        "--default-runtime=tested".to_owned(),
+        format!("--add-runtime={TESTED}={}", runtime.display()),
+        format!("--default-runtime={TESTED}"),
     ]);
     command.args(flags).env("SUBIDS", &subids);
     if let Some(path) = path {
@@ -96,6 +99,24 @@ impl Docker {
         let mut command = Command::new(CLIENT);
         command.arg("--host").arg(self.host()).args(args);
         spawn(command, &self.directory, Stdio::null()).wait()
+    }
+
+    /// The same variables with a client that makes containers with `flags`: so one daemon serves to compare runtimes.
+    ///
+    /// # Panics
+    /// When the client cannot be written.
+    pub fn variables_with(&self, flags: &[&str]) -> Vec<(&'static str, String)> {
+        let client = self.directory.join("client.sh");
+        let flags = flags.join(" ");
+        let text = format!(
+            "case $1 in run | create) verb=$1; shift; set -- \"$verb\" {flags} \"$@\" ;; esac\n\
+             exec {CLIENT} \"$@\"\n"
+        );
+        fs::write(&client, text).expect("the client");
+        let mut variables = self.variables();
+        variables.retain(|(name, _)| *name != "D");
+        variables.push(("D", format!("sh {}", client.display())));
+        variables
     }
 
     /// Variables for scripts: `D` is the client with this daemon, `I` the image, `NET` runs something in dockerd's network.

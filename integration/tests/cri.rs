@@ -146,7 +146,7 @@ fn compare(rows: &[Row]) {
 
 /// What is seen in a pod of its own, which is there for all rows; when it has gone, nothing may be left.
 fn observe_all(place: &Path, cgroup: &str, runtime: &Path, rows: &[Row]) -> Vec<Observed> {
-    let cri = cri::start(place, runtime, cgroup);
+    let cri = cri::start(place, runtime, cgroup, cri::Driver::Cgroupfs);
     cri.import_image();
     let scripts = place.join("scripts");
     fs::create_dir(&scripts).expect("a directory");

@@ -58,14 +58,14 @@ text_of() {
     printf %s "$1" | sed 's/[\\"]/\\&/g' | sed ':a;N;$!ba;s/\n/\\n/g'
 }
 
-# pod [CONFIG [HANDLER]]: the id of a new pod that runs.
+# pod [CONFIG [HANDLER]]: the id of a new pod that runs; CRI_HANDLER is what handles those for which none is given.
 pod() {
     local name="pod$$" config answer id
     config="metadata { name: '$name' uid: '$name' namespace: 'case' } log_directory: '$CRI_PLACE/logs/$name'
         linux { cgroup_parent: '$CRI_PARENT' }"
     # A pod has one unless it has the node's network.
     case ${1-} in *hostname:* | *"network: NODE"*) ;; *) config="$config hostname: 'pod'" ;; esac
-    answer=$(call RunPodSandbox "config { $config } runtime_handler: '${2-}'" ${1:+"config { $1 }"}) || return
+    answer=$(call RunPodSandbox "config { $config } runtime_handler: '${2-${CRI_HANDLER-}}'" ${1:+"config { $1 }"}) || return
     id=$(echo "$answer" | field pod_sandbox_id)
     echo "$config" > "$CRI_PLACE/pods/$id"
     printf %s "${1-}" > "$CRI_PLACE/pods/$id.more"

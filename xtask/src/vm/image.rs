@@ -35,10 +35,23 @@ const PACKAGES: &[&str] = &[
     "libpam-systemd",
     "dbus-user-session",
     "catatonit",
+    "docker.io",
+    "docker-cli",
+    "curl",
+    "protobuf-compiler",
+    "containernetworking-plugins",
 ];
 
 /// Those whose versions are of interest; they are kept beside the image.
-const ENGINES: &[&str] = &["podman", "conmon", "crun", "runc", "passt"];
+const ENGINES: &[&str] = &[
+    "podman",
+    "conmon",
+    "crun",
+    "runc",
+    "passt",
+    "containerd",
+    "docker.io",
+];
 
 /// An ordinary user with ids for a user namespace, for what is done by one. The devices are open to all users in every system
 /// with udev, which is not here.

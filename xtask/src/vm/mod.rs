@@ -84,6 +84,8 @@ const IN_TEST: &[&str] = &[
     "placement",
     "systemd_user",
     "podman_rootless::daily_use",
+    "cri_systemd::every_pod",
+    "docker::with_systemd_daily",
 ];
 
 /// How long the guest may take as a step of `cargo xtask test`.
