@@ -44,11 +44,12 @@ fn made(case: &Case, id: &str, said: Finished) -> Option<i32> {
 }
 
 /// Two creations at once, over and over. Whoever was made lives, in the cgroup, and is alone there.
-fn contend(case: &Case, edit: impl Fn(&mut Value)) -> [usize; 2] {
+fn contend(case: &Case, prepare: fn(&Case), edit: impl Fn(&mut Value)) -> [usize; 2] {
     let bundles = [text(&case.bundle()), text(&second(case, edit))];
     let ids = [format!("{}-0", case.id), format!("{}-1", case.id)];
     let mut count = [0; 2];
     for round in 0..ROUNDS {
+        prepare(case);
         // Neither is always the first to be started.
         let order = [round % 2, 1 - round % 2];
         let running = order.map(|n| (n, begin(case, &bundles[n], &ids[n])));
@@ -84,7 +85,23 @@ fn of_two_at_once_one_gets_the_cgroup() {
     let Some(case) = case().filter(|_| only_ocirun("lets both have it")) else {
         return;
     };
-    let count = contend(&case, |_| ());
+    let count = contend(&case, |_| (), |_| ());
+    assert_eq!(count[0] + count[1], ROUNDS, "{count:?}");
+}
+
+/// As somebody may prepare it, or leave it behind.
+#[test]
+fn of_two_at_once_one_gets_a_cgroup_that_is_there() {
+    let Some(case) = case().filter(|_| only_ocirun("lets both have it")) else {
+        return;
+    };
+    let prepare = |case: &Case| {
+        for hierarchy in cgroup::hierarchies() {
+            let directory = hierarchy.point.join(case.cgroup.trim_start_matches('/'));
+            fs::create_dir(directory).expect("an empty cgroup");
+        }
+    };
+    let count = contend(&case, prepare, |_| ());
     assert_eq!(count[0] + count[1], ROUNDS, "{count:?}");
 }
 
@@ -93,7 +110,7 @@ fn one_that_fails_leaves_the_other_alone() {
     let Some(case) = case().filter(|_| only_ocirun("lets both have it")) else {
         return;
     };
-    let [good, bad] = contend(&case, |c| args(c, &["/no-such-program"]));
+    let [good, bad] = contend(&case, |_| (), |c| args(c, &["/no-such-program"]));
     assert!(good > 0 && bad == 0, "{good} and {bad}");
 }
 
@@ -102,10 +119,14 @@ fn without_a_pid_namespace_too() {
     let Some(case) = case().filter(|_| only_ocirun("lets both have it")) else {
         return;
     };
-    let [good, bad] = contend(&case, |c| {
-        args(c, &["/no-such-program"]);
-        without_namespace(c, "pid");
-    });
+    let [good, bad] = contend(
+        &case,
+        |_| (),
+        |c| {
+            args(c, &["/no-such-program"]);
+            without_namespace(c, "pid");
+        },
+    );
     assert!(good > 0 && bad == 0, "{good} and {bad}");
 }
 

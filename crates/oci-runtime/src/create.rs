@@ -192,6 +192,7 @@ fn make(
         state,
         host,
         cgroup: None,
+        turn: None,
         moves: None,
         hooked: false,
         pid_namespace: spec.linux.owns_pid_namespace(),
@@ -270,6 +271,7 @@ fn first_state(id: &str, spec: &Spec<'_>, bundle: &Path, lowered: &Lowered) -> S
             .map(|(name, value)| (text(name), text(value)))
             .collect(),
         cgroup_paths: lowered.cgroup.clone(),
+        cgroup_found: false,
         systemd_unit: lowered.unit.clone(),
         resctrl: None,
         namespaces: lowered.namespaces,
@@ -337,7 +339,9 @@ fn bring_up(
         match op {
             // Not before: `delete` takes it for the sign that the cgroup is this container's.
             ParentOp::CreateCgroup { .. } | ParentOp::StartUnit { .. } => {
-                attempt.directory.save_config(options.bundle.config())
+                attempt.directory.save_config(options.bundle.config())?;
+                attempt.turn = None;
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -52,6 +52,9 @@ pub(crate) struct State {
     pub annotations: BTreeMap<String, String>,
     /// The container's directory in each cgroup hierarchy.
     pub cgroup_paths: Paths,
+    /// Whether a directory of it was there before the creation, which then has it only once it has kept the configuration.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cgroup_found: bool,
     /// The unit that the cgroup is of, where systemd made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub systemd_unit: Option<Unit>,

@@ -1,10 +1,12 @@
 //! A container in the making: the parent lane's own steps, and the way back.
 
-use std::fs;
+use std::cell::Cell;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use log::warn;
+use nix::fcntl::Flock;
 use oci_runtime_cgroups::{Created, Paths, systemd};
 
 use crate::agent;
@@ -27,6 +29,8 @@ pub(super) struct Attempt {
     pub state: State,
     pub host: Host,
     pub cgroup: Option<(Created, Paths)>,
+    /// The lock of those that have found their cgroup made, until it is known whose it is.
+    pub turn: Option<Flock<File>>,
     /// Network devices that are the container's by now.
     pub moves: Option<Moves>,
     /// Whether hooks have run.
@@ -46,10 +50,23 @@ impl Attempt {
     ) -> Result<()> {
         match op {
             ParentOp::CreateCgroup { paths } => {
-                let claimed = || self.claimed();
+                let turn = Cell::new(Ok(None));
+                let claimed = || match self.take_turn() {
+                    Ok(lock) => {
+                        turn.set(Ok(Some(lock)));
+                        self.claimed()
+                    }
+                    Err(error) => {
+                        turn.set(Err(error));
+                        Some("nobody knows who".to_owned())
+                    }
+                };
                 let created =
-                    oci_runtime_cgroups::create_unless(&self.host.cgroups, paths, &claimed)
-                        .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
+                    oci_runtime_cgroups::create_unless(&self.host.cgroups, paths, &claimed);
+                self.turn = turn.into_inner()?;
+                self.state.cgroup_found = self.turn.is_some();
+                let created = created
+                    .map_err(|error| Error::from(error).asked_for_by("/linux/cgroupsPath"))?;
                 self.cgroup = Some((created, paths.clone()));
                 Ok(())
             }
@@ -120,14 +137,24 @@ impl Attempt {
         }
     }
 
-    /// Another container in the making that is to have the same cgroup. Each has saved its state before it comes here.
+    /// One after the other, those that find a cgroup made say so and look whose it is.
+    fn take_turn(&self) -> Result<Flock<File>> {
+        let lock = self.root.lock()?;
+        let mut state = self.state.clone();
+        state.cgroup_found = true;
+        self.directory.save(&state)?;
+        Ok(lock)
+    }
+
+    /// Another container in the making that is to have the same cgroup. Each has saved its state before it comes here. Of
+    /// those that have found it only one that was here before can have it.
     fn claimed(&self) -> Option<String> {
         let ids = self.root.ids().ok()?;
         let same = |id: &String| {
             let directory = self.root.open(id).ok()?;
             let other: State = directory.load().ok()??;
-            let claims =
-                other.init_process_pid == 0 && other.cgroup_paths == self.state.cgroup_paths;
+            let same = other.init_process_pid == 0 && other.cgroup_paths == self.state.cgroup_paths;
+            let claims = same && (!other.cgroup_found || directory.has_config().unwrap_or(true));
             claims.then(|| format!("container {id}, which is being created,"))
         };
         ids.iter().filter(|id| **id != self.state.id).find_map(same)

@@ -94,6 +94,14 @@ impl StateRoot {
         Ok(ids)
     }
 
+    /// A lock of the root itself, for what containers have to settle among themselves.
+    pub(crate) fn lock(&self) -> Result<Flock<File>> {
+        let failed = |error| Error::file("lock the state root", &self.0, error);
+        let file = File::open(&self.0).map_err(failed)?;
+        let lock = lock::within(file, PATIENCE).map_err(|errno| failed(errno.into()))?;
+        lock.ok_or_else(|| failed(Errno::EWOULDBLOCK.into()))
+    }
+
     /// Judges an id by its form alone.
     pub(crate) fn check(&self, id: &str) -> Result<()> {
         check_id(id).map_err(|reason| {
