@@ -229,6 +229,39 @@ fn a_process_file_says_everything() {
     }
 }
 
+/// A file that says nothing of capabilities asks for the container's; one that says that there are none, for none.
+#[test]
+fn a_process_file_without_capabilities_has_the_container_s() {
+    let Some(case) = case() else { return };
+    let init = case.start();
+    let own =
+        json!({"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL"], "effective": ["CAP_KILL"]});
+    for (capabilities, expected) in [
+        (Value::Null, host::capabilities(init, "CapBnd")),
+        (own, 0b10_0000),
+        (json!({}), 0),
+    ] {
+        let mut process = idle_process();
+        process["capabilities"] = capabilities;
+        let file = process_file(&case, &process);
+        let pid_file = text(&case.path("exec-pid"));
+        case.runtime(&[
+            "exec",
+            "--process",
+            &file,
+            "--detach",
+            "--pid-file",
+            &pid_file,
+            &case.id,
+        ])
+        .ok();
+        let pid = case.exec_from_pid_file();
+        for set in ["CapBnd", "CapPrm", "CapEff"] {
+            assert_eq!(host::capabilities(pid, set), expected, "{set}: {process}");
+        }
+    }
+}
+
 #[test]
 fn a_process_file_runs_in_the_foreground_too() {
     let Some(case) = case() else { return };

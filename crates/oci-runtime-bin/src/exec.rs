@@ -236,10 +236,30 @@ impl Wanted {
 
     fn process<'s>(&self, spec: &Spec<'s>) -> Process<'s> {
         match self {
-            Wanted::File(process) => Process::clone(process),
+            Wanted::File(process) => completed(process, spec),
             Wanted::Changes(changes) => changes.apply(spec.process.clone().unwrap_or_default()),
         }
     }
+}
+
+/// Capabilities and labels that a file does not name are the container's, as with runc and crun.
+fn completed<'s>(process: &Process<'static>, spec: &Spec<'s>) -> Process<'s> {
+    let mut process: Process<'s> = Process::clone(process);
+    let Some(container) = &spec.process else {
+        return process;
+    };
+    if process.capabilities.is_none() {
+        process.capabilities.clone_from(&container.capabilities);
+    }
+    if process.apparmor_profile.is_empty() {
+        process
+            .apparmor_profile
+            .clone_from(&container.apparmor_profile);
+    }
+    if process.selinux_label.is_empty() {
+        process.selinux_label.clone_from(&container.selinux_label);
+    }
+    process
 }
 
 impl Changes {

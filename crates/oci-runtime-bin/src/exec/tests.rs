@@ -108,3 +108,34 @@ fn a_process_comes_from_a_file_or_from_the_command_line() {
         Err(Failure::File { .. })
     ));
 }
+
+#[test]
+fn capabilities_and_labels_that_a_file_leaves_open_are_the_container_s() {
+    let mut spec = Spec::example();
+    let container = spec.process.as_mut().unwrap();
+    container.apparmor_profile = "profile".into();
+    container.selinux_label = "a:b:c:d".into();
+    let container = spec.process.clone().unwrap();
+    let open = Process {
+        cwd: "/tmp".into(),
+        ..Process::default()
+    };
+    let process = completed(&open, &spec);
+    assert_eq!(process.cwd, "/tmp");
+    assert_eq!(process.capabilities, container.capabilities);
+    assert_eq!(process.apparmor_profile, container.apparmor_profile);
+    assert_eq!(process.selinux_label, container.selinux_label);
+    // The rest is the file's alone.
+    assert!(process.args.is_empty() && process.env.is_empty() && process.rlimits.is_empty());
+
+    let said = Process {
+        capabilities: Some(Capabilities::default()),
+        apparmor_profile: "unconfined".into(),
+        selinux_label: "e:f:g:h".into(),
+        ..Process::default()
+    };
+    let process = completed(&said, &spec);
+    assert_eq!(process.capabilities, said.capabilities);
+    assert_eq!(process.apparmor_profile, said.apparmor_profile);
+    assert_eq!(process.selinux_label, said.selinux_label);
+}
