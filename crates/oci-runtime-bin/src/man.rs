@@ -44,7 +44,7 @@ fn overview() -> String {
         ".SH EXIT STATUS\n.B run\nand\n.B exec\nin the foreground end with the status of the process, or 128 and the number of \
          the signal that ended it. An error is 1, in\n.B exec\n255, and an unknown command is 3.\n.SH SIGNALS\n\
          HUP, INT, QUIT and TERM end a creation that has not come to its end, with all that was made for it; poststart hooks of\n.B run\n\
-         belong to it. They end a poststop hook of\n.B run\nthat does not come to its end, too. In the foreground\n\
+         belong to it. A poststop hook of\n.B run\nhas ten seconds from then on, and is killed if it takes longer. In the foreground\n\
          .B run\nand\n.B exec\nhand signals on to the program, these too once it has begun.\n\
          .SH ENVIRONMENT\n",
     );

@@ -5,13 +5,13 @@ mod attempt;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::bundle::Bundle;
 use crate::cgroup::CgroupManager;
 use crate::check::{self, Problem, Severity};
 use crate::delete::delete_of;
-use crate::error::{Cause, Described, Error, Result};
+use crate::error::{Cause, Described, Error, Kind, Result};
 use crate::explain::describe_step;
 use crate::hooks;
 use crate::host::Host;
@@ -213,11 +213,19 @@ fn tell_of_start(mut attempt: Attempt, process: &Process, options: &Create<'_>) 
     let Attempt { root, state, .. } = attempt;
     let told = state.for_hooks(Status::Running, Some(process.pid()));
     let interrupts = Interrupts::of_caller(options.interrupt);
-    hooks::run_all(&state.poststart, told, &interrupts).inspect_err(|_| {
-        match delete_of(&root, &state.id, process, true, options.interrupt) {
+    let told = hooks::run_all(&state.poststart, told, &interrupts, Duration::ZERO);
+    told.inspect_err(|_| {
+        let deleted = delete_of(&root, &state.id, process, true, options.interrupt);
+        let gone = match &deleted {
+            Ok(()) => true,
+            Err(error) => error.kind() == Kind::Interrupted,
+        };
+        if let Err(error) = deleted {
+            warn!("while the container was deleted again: {error}");
+        }
+        if gone {
             // Somebody else may have waited for it.
-            Ok(()) => drop(process.wait()),
-            Err(error) => warn!("cannot delete the container again: {error}"),
+            drop(process.wait());
         }
         options.pid_file.map(fs::remove_file);
     })

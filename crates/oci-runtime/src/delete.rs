@@ -39,8 +39,7 @@ pub fn delete(root: &StateRoot, id: &str, force: bool) -> Result<()> {
 /// As [`delete`] for the container whose first process was `process`. Somebody else may have deleted it, and may even have made
 /// another one by that id since: that one is left alone, and neither is an error.
 ///
-/// A poststop hook that runs when `interrupt` becomes readable is killed, and those after it are not run; the container is gone by then.
-/// If it is readable before they begin, each has ten seconds at most.
+/// Once `interrupt` is readable each poststop hook has ten seconds left, and is killed then; the container is gone by that time.
 ///
 /// # Errors
 /// As [`delete`], and [`Kind::Interrupted`].
@@ -138,7 +137,7 @@ fn delete_known(
     }
     directory.remove()?;
     let told = state.for_hooks(Status::Stopped, None);
-    hooks::run_all(&state.poststop, told, interrupts)
+    hooks::run_all(&state.poststop, told, interrupts, hooks::GRACE)
 }
 
 /// How long another command may go on with a container that is to be deleted by force.

@@ -53,37 +53,34 @@ pub(crate) struct HookState<'a> {
 pub(crate) fn run(hooks: &[Hook], state: HookState<'_>, interrupts: &Interrupts<'_>) -> Result<()> {
     hooks.iter().try_for_each(|hook| {
         interrupts.look()?;
-        run_one(hook, hook.timeout, state, interrupts).map_err(|failure| failed(hook, failure))
+        run_one(hook, state, interrupts, Duration::ZERO).map_err(|failure| failed(hook, failure))
     })
 }
 
-/// How long a hook may take that tells of an end which the caller has asked for: nobody can ask for it once more.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a hook may go on that tells of an end when its caller wants to have done with it: somebody may rely on it.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs hooks in order, whether they fail or not: too late to undo anything.
+/// Runs hooks in order, whether they fail or not: too late to undo anything. When the caller wants an end, each has `grace` left.
 ///
 /// # Errors
-/// The caller wants an end while one of them runs. That one is killed, and the others are not run. When it has wanted one before,
-/// they all run, and each has ten seconds at most.
+/// One that was killed because the caller wanted an end.
 pub(crate) fn run_all(
     hooks: &[Hook],
     state: HookState<'_>,
     interrupts: &Interrupts<'_>,
+    grace: Duration,
 ) -> Result<()> {
-    let nobody = Interrupts::default();
-    let (interrupts, most) = match interrupts.look() {
-        Ok(()) => (interrupts, None),
-        Err(_) => (&nobody, Some(PATIENCE)),
-    };
+    let mut result = Ok(());
     for hook in hooks {
-        let timeout = hook.timeout.into_iter().chain(most).min();
-        match run_one(hook, timeout, state, interrupts) {
+        match run_one(hook, state, interrupts, grace) {
             Ok(()) => {}
-            Err(failure @ HookFailure::Interrupted(_)) => return Err(failed(hook, failure)),
+            Err(failure @ HookFailure::Interrupted(_)) => {
+                result = result.and(Err(failed(hook, failure)));
+            }
             Err(failure) => warn!("{}: hook {}: {failure}", hook.origin, hook.path),
         }
     }
-    Ok(())
+    result
 }
 
 fn failed(hook: &Hook, failure: HookFailure) -> Error {
@@ -97,9 +94,9 @@ fn failed(hook: &Hook, failure: HookFailure) -> Error {
 
 fn run_one(
     hook: &Hook,
-    timeout: Option<Duration>,
     state: HookState<'_>,
     interrupts: &Interrupts<'_>,
+    grace: Duration,
 ) -> Result<(), HookFailure> {
     let mut command = Command::new(&hook.path);
     if let Some((name, arguments)) = hook.args.split_first() {
@@ -118,7 +115,7 @@ fn run_one(
         .stdout(Stdio::null())
         .stderr(stderr.try_clone().map_err(os)?);
     let mut child = command.spawn().map_err(os)?;
-    let status = wait(&mut child, timeout, interrupts)?;
+    let status = wait(&mut child, hook.timeout, interrupts, grace)?;
     if status.success() {
         return Ok(());
     }
@@ -148,6 +145,7 @@ fn wait(
     child: &mut Child,
     timeout: Option<Duration>,
     interrupts: &Interrupts<'_>,
+    grace: Duration,
 ) -> Result<ExitStatus, HookFailure> {
     if timeout.is_some() || !interrupts.is_empty() {
         let pid = child.id().cast_signed();
@@ -155,7 +153,12 @@ fn wait(
         let failure = match (interrupts.wait([pidfd.as_fd()], timeout), timeout) {
             (Ok([false]), Some(timeout)) => Some(HookFailure::Timeout(timeout)),
             (Ok(_), _) => None,
-            (Err(Stopped::By(who)), _) => Some(HookFailure::Interrupted(who)),
+            (Err(Stopped::By(who)), _) => {
+                match Interrupts::default().wait([pidfd.as_fd()], Some(grace)) {
+                    Ok([true]) => None,
+                    _ => Some(HookFailure::Interrupted(who)),
+                }
+            }
             (Err(Stopped::Poll(errno)), _) => Some(HookFailure::Start(errno)),
         };
         if let Some(failure) = failure {

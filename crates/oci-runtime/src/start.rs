@@ -46,7 +46,7 @@ pub fn start(root: &StateRoot, id: &str) -> Result<()> {
             directory.unlock();
             let pid = Some(state.init_process_pid);
             let told = state.for_hooks(Status::Running, pid);
-            hooks::run_all(&state.poststart, told, &Interrupts::default())
+            hooks::run_all(&state.poststart, told, &Interrupts::default(), hooks::GRACE)
         }
     }
 }

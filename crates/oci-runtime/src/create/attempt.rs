@@ -193,7 +193,9 @@ impl Attempt {
         // Whoever was told of a container's beginning is told of its end.
         if self.hooked {
             let state = self.state.for_hooks(Status::Stopped, None);
-            if let Err(error) = hooks::run_all(&self.state.poststop, state, interrupts) {
+            if let Err(error) =
+                hooks::run_all(&self.state.poststop, state, interrupts, hooks::GRACE)
+            {
                 warn!("{error}");
             }
         }
