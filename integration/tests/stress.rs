@@ -203,6 +203,10 @@ fn reap_until(over: &AtomicBool) {
 }
 
 fn reap_once() {
+    let path = binary();
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    // proc_pid_comm(5) has no more of it.
+    let own: String = file.chars().take(15).collect();
     let tasks = fs::read_dir("/proc/self/task")
         .expect("our threads")
         .flatten();
@@ -215,9 +219,9 @@ fn reap_once() {
             if host::alive(pid) {
                 continue;
             }
-            // Only now: one that is being started has not got its name yet.
+            // Only now: one that is being started has not got its name yet. Whose name cannot be read is left for the next time.
             let name = fs::read_to_string(host::proc_path(pid, "comm")).unwrap_or_default();
-            if !["ocirun", "strace"].contains(&name.trim()) {
+            if !["", "strace", &own].contains(&name.trim()) {
                 host::ended(pid);
             }
         }
