@@ -194,30 +194,52 @@ fn the_host_s_null_device_is_as_before() {
 
 #[test]
 fn dev_as_a_bind_keeps_what_is_there() {
-    let Some(case) = case() else { return };
-    let source = case.path("dev");
-    fs::create_dir(&source).expect("the source");
-    fs::write(source.join("mine"), "mine").expect("a file");
-    let null = source.join("null").display().to_string();
-    tool("mknod", &["-m", "666", &null, "c", "1", "3"]);
-    case.configure(|c| {
-        c["mounts"].as_array_mut().expect("mounts").retain(|m| {
-            !m["destination"]
-                .as_str()
-                .is_some_and(|d| d.starts_with("/dev"))
+    // However it is written.
+    for destination in ["/dev", "//dev", "/./dev/", "/mnt/../dev", "/../dev/."] {
+        let Some(case) = case() else { return };
+        let source = case.path("dev");
+        fs::create_dir(&source).expect("the source");
+        fs::write(source.join("mine"), "mine").expect("a file");
+        let null = source.join("null").display().to_string();
+        tool("mknod", &["-m", "666", &null, "c", "1", "3"]);
+        case.configure(|c| {
+            let mounts = c["mounts"].as_array_mut().expect("mounts");
+            mounts.retain(|m| !m["destination"].as_str().is_some_and(|d| d.starts_with("/dev")));
+            let dev = json!({
+                "destination": destination, "type": "bind", "source": source, "options": ["rbind", "rw"]
+            });
+            push(c, "/mounts", dev);
+            script(c, "cat /dev/mine");
         });
-        push(
-            c,
-            "/mounts",
-            json!({
-                "destination": "/dev", "type": "bind", "source": source, "options": ["rbind", "rw"]
-            }),
+        assert_eq!(case.run().ok().stdout, "mine");
+        let names = fs::read_dir(&source).expect("the source").flatten();
+        let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(
+            names,
+            ["mine", "null"],
+            "nothing is made in a bound {destination}"
         );
-        script(c, "cat /dev/mine");
-    });
-    assert_eq!(case.run().ok().stdout, "mine");
-    assert!(
-        !source.join("zero").exists(),
-        "nothing is made in a bound /dev"
-    );
+    }
+}
+
+/// A device of the configuration takes a default one's place, however its path is written.
+#[test]
+fn a_device_in_a_default_one_s_place_is_the_configuration_s() {
+    for path in ["/dev/zero", "/dev//zero", "/mnt/../dev/./zero"] {
+        let Some(case) = case_with(|c| {
+            let full =
+                json!({"path": path, "type": "c", "major": 1, "minor": 7, "fileMode": 0o640});
+            c["linux"]["devices"] = json!([full]);
+        }) else {
+            return;
+        };
+        let init = case.start();
+        let found = fs::metadata(host::proc_path(init, "root/dev/zero")).expect("the device");
+        assert_eq!(
+            (found.rdev(), found.mode() & 0o7777),
+            (0x107, 0o640),
+            "{path}"
+        );
+    }
 }

@@ -68,7 +68,13 @@ fn over_proc(problems: &mut Problems, index: usize, mount: &Mount<'_>, bind: boo
         .destination
         .split('/')
         .filter(|part| !matches!(*part, "" | "."));
-    let path = parts.fold(String::new(), |path, part| path + "/" + part);
+    let path = parts.fold(String::new(), |mut path, part| {
+        if part == ".." {
+            path.truncate(path.rfind('/').unwrap_or(0));
+            return path;
+        }
+        path + "/" + part
+    });
     let is_proc = if bind {
         mount.source.starts_with("/proc")
     } else {

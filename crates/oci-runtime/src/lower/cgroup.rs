@@ -9,7 +9,7 @@ use oci_runtime_init::op::{NO_SLOT, Op, Slot};
 
 use super::host_side::later_slot;
 use super::namespaces::{self, CGROUP, USER};
-use super::text::c;
+use super::text::{c, normal};
 use crate::cgroup::CgroupManager;
 use crate::error::{Error, LowerProblem, Result};
 use crate::host::Host;
@@ -213,7 +213,7 @@ fn owner(spec: &Spec<'_>) -> Option<(u32, u32)> {
 
 fn is_writable_view(mount: &Mount<'_>) -> bool {
     &*mount.kind == "cgroup"
-        && &*mount.destination == "/sys/fs/cgroup"
+        && normal(&mount.destination) == "/sys/fs/cgroup"
         && !mount.options.iter().any(|option| &**option == "ro")
 }
 

@@ -2,8 +2,8 @@
 
 use oci_runtime_init::op::{List, MountAttr, Op};
 
-use super::mounts::{Prepared, READONLY, bind, is_cgroup, is_parent, normal};
-use super::text::below_root;
+use super::mounts::{Prepared, READONLY, bind, is_cgroup, is_parent};
+use super::text::{below_root, normal};
 use crate::error::Result;
 use crate::plan::Plan;
 use crate::pointer::pointer;

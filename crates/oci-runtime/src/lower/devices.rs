@@ -7,7 +7,7 @@ use oci_runtime_init::op::{Mode, MountAttr, NO_SLOT, Op, Slot};
 
 use super::host_side::{bind_one, open_one};
 use super::namespaces::Namespaces;
-use super::text::{below_root, c};
+use super::text::{below_root, c, normal};
 use crate::error::Result;
 use crate::host::Host;
 use crate::plan::Plan;
@@ -131,7 +131,7 @@ fn bind(plan: &mut Plan, node: &Node, path: &std::ffi::CStr, slot: Slot) {
 fn nodes(spec: &Spec<'_>) -> Vec<Node> {
     let asked = &spec.linux.devices;
     let own_dev = has_own_dev(&spec.mounts);
-    let replaced = |path: &str| asked.iter().any(|device| device.path == path);
+    let replaced = |path: &str| asked.iter().any(|device| normal(&device.path) == path);
     let default = DEFAULT
         .iter()
         .filter(|(path, ..)| own_dev && !replaced(path))
@@ -161,7 +161,7 @@ fn configured(index: usize, device: &Device<'_>) -> Node {
     };
     Node {
         origin: pointer(&["linux".into(), "devices".into(), index.into()]),
-        path: device.path.to_string(),
+        path: normal(&device.path),
         mode: kind | (device.file_mode.unwrap_or(0o666) & 0o7777),
         // Checked to be in range.
         major: u32::try_from(device.major).unwrap_or(0),
@@ -175,7 +175,7 @@ fn configured(index: usize, device: &Device<'_>) -> Node {
 fn has_own_dev(mounts: &[Mount<'_>]) -> bool {
     let is_dev = |mount: &&Mount<'_>| {
         let remount = mount.options.iter().any(|option| &**option == "remount");
-        mount.destination.trim_end_matches('/') == "/dev" && !remount
+        mount.destination.contains("dev") && normal(&mount.destination) == "/dev" && !remount
     };
     match mounts.iter().rev().find(is_dev) {
         Some(mount) => {

@@ -1,6 +1,5 @@
 //! Mounts of the configuration: for each, what has to be opened on the host's side, and the step that attaches it.
 
-use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use super::host_side::{Clone, open_tree};
 use super::id_map::{self, IdMaps};
 use super::namespaces::{self, Namespaces};
 use super::propagation::{MS_REC, bind_propagation};
-use super::text::{below_root, c};
+use super::text::{below_root, c, normal};
 use crate::error::Result;
 use crate::host::Host;
 use crate::mount_options::{self, ATIME, Extras, MountOptions, has_no_acl_parameter, is_acl};
@@ -479,12 +478,4 @@ pub(super) fn is_parent(spec: &Spec<'_>, index: usize) -> bool {
             .iter()
             .any(|mount| inside(&mount.destination))
         || spec.linux.devices.iter().any(|device| inside(&device.path))
-}
-
-pub(super) fn normal(path: &str) -> Cow<'_, str> {
-    let parts: Vec<&str> = path
-        .split('/')
-        .filter(|part| !part.is_empty() && *part != ".")
-        .collect();
-    Cow::Owned(format!("/{}", parts.join("/")))
 }

@@ -9,23 +9,30 @@ pub(super) fn c(origin: &str, text: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(text).map_err(|_| Error::lower(origin, LowerProblem::Nul))
 }
 
-/// A path of the container's as the steps want it: relative, each part a name. `..` takes away the name before it, as it is
-/// written; at the root it stays there.
+/// A path of the container's as the steps want it: relative, and normal.
 pub(super) fn below_root(origin: &str, path: &str) -> Result<CString> {
+    let mut below = normal(path);
+    below.remove(0);
+    c(origin, below)
+}
+
+/// A path of the container's with single slashes before names. `..` takes away the name before it, as it is written; at the root
+/// it stays there.
+pub(super) fn normal(path: &str) -> String {
     // Each name with a slash before it, and a place for the NUL.
-    let mut below = String::with_capacity(path.len() + 2);
+    let mut normal = String::with_capacity(path.len() + 2);
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            ".." => below.truncate(below.rfind('/').unwrap_or(0)),
+            ".." => normal.truncate(normal.rfind('/').unwrap_or(0)),
             name => {
-                below.push('/');
-                below.push_str(name);
+                normal.push('/');
+                normal.push_str(name);
             }
         }
     }
-    if !below.is_empty() {
-        below.remove(0);
+    if normal.is_empty() {
+        normal.push('/');
     }
-    c(origin, below)
+    normal
 }

@@ -100,6 +100,11 @@ fn proc_is_proc() {
             &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc"],
         ),
         (
+            &on("/mnt/../proc", "tmpfs", "t"),
+            &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc"],
+        ),
+        (&on("/proc/../mnt", "tmpfs", "t"), &[]),
+        (
             &on("//proc/./self/attr", "bind", "/tmp"),
             &["E /mounts/0/destination: nothing but proc itself can be mounted on /proc/self/attr"],
         ),
