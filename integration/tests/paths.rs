@@ -243,3 +243,17 @@ fn a_device_in_a_default_one_s_place_is_the_configuration_s() {
         );
     }
 }
+
+/// What is mounted where a default device would be is that device, as with other runtimes.
+#[test]
+fn a_mount_in_a_default_device_s_place_stays() {
+    let Some(case) = case_with(|c| {
+        let bind = json!({"destination": "/dev/random", "type": "bind", "source": "/dev/urandom", "options": ["bind"]});
+        push(c, "/mounts", bind);
+    }) else {
+        return;
+    };
+    let init = case.start();
+    let found = fs::metadata(inside(init, "/dev/random")).expect("the device");
+    assert_eq!(found.rdev(), device(1, 9));
+}

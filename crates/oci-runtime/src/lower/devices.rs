@@ -134,7 +134,7 @@ fn nodes(spec: &Spec<'_>) -> Vec<Node> {
     let replaced = |path: &str| asked.iter().any(|device| normal(&device.path) == path);
     let default = DEFAULT
         .iter()
-        .filter(|(path, ..)| own_dev && !replaced(path))
+        .filter(|(path, ..)| own_dev && !replaced(path) && !is_mounted(spec, path))
         .map(|(path, major, minor)| Node {
             origin: String::new(),
             path: (*path).to_owned(),
@@ -151,6 +151,12 @@ fn nodes(spec: &Spec<'_>) -> Vec<Node> {
     default
         .chain(configured.filter(|node| own_dev || !node.path.starts_with("/dev/")))
         .collect()
+}
+
+/// Whether the configuration mounts something there, which then is the device: `-v /dev/urandom:/dev/random`.
+fn is_mounted(spec: &Spec<'_>, path: &str) -> bool {
+    let mut places = spec.mounts.iter().map(|mount| &mount.destination);
+    places.any(|place| place.contains("dev") && normal(place) == path)
 }
 
 fn configured(index: usize, device: &Device<'_>) -> Node {
