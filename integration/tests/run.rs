@@ -7,6 +7,7 @@ use oci_runtime_integration::bundle::{args, script};
 use oci_runtime_integration::case::{Case, case, case_with, text};
 use oci_runtime_integration::host;
 use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, spawn};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 const CATCHER: &str = "trap 'exit 11' USR1; trap 'exit 12' TERM; trap 'exit 13' HUP; \
@@ -166,6 +167,12 @@ fn a_container_that_was_made_anew_meanwhile_stays() {
             fs::read_to_string(&pid_file).ok()?.parse().ok()
         });
         case.await_payload(first);
+        // Until the payload is reported to be there, and a moment longer, the container is the command's.
+        let state = fs::File::open(case.path("state").join(&case.id)).expect("its directory");
+        eventually("the end of the creation", || {
+            flock(&state, FlockOperation::NonBlockingLockExclusive).ok()
+        });
+        drop(state);
         run.signal(Signal::STOP);
         case.runtime(&["delete", "--force", &case.id]).ok();
         let second = if status == "created" {

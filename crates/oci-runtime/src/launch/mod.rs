@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use oci_runtime_cgroups::Paths;
@@ -201,17 +202,26 @@ fn converse(
     }
 }
 
-/// The sender is our child and has not been waited for, so its pid means it. Without a handle it is not killed: it exits
-/// when it has nobody to report to.
+/// The sender is our child and has not been waited for, so its pid means it, also where there is no handle to be had.
 fn identify(channel: &Channel, pid: i32) -> Result<Child> {
     match sys::pidfd_open(pid) {
         Ok(pidfd) => Ok(Child::new(pid, pidfd)),
         Err(errno) => {
             channel.hang_up();
-            wait(|| waitpid(Pid::from_raw(pid), None));
+            end_child(Pid::from_raw(pid));
             Err(Error::call("pidfd_open", pid.to_string(), errno))
         }
     }
+}
+
+/// Ends and reaps a child that we have no handle of. It may stand behind its gate by now, where it would never learn that we
+/// have hung up. One that somebody else has reaped is not killed: its pid may be another's.
+fn end_child(pid: Pid) {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    if waitid(Id::Pid(pid), look).is_ok() {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    wait(|| waitpid(pid, None));
 }
 
 /// Ends the outer lane, which may be at work. If it has made the first process by then that one speaks, or has ended too.
