@@ -12,6 +12,17 @@ use oci_runtime_integration::runtime::{Running, eventually, only_ocirun, read, s
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+/// Executes `process` in the container and leaves it running; its pid.
+#[track_caller]
+fn exec_process(case: &Case, process: &Value) -> i32 {
+    let file = process_file(case, process);
+    let pid_file = text(&case.path("exec-pid"));
+    let exec = ["exec", "--process", &file, "--detach", "--pid-file"];
+    case.runtime(&[&exec[..], &[pid_file.as_str(), &case.id]].concat())
+        .ok();
+    case.exec_from_pid_file()
+}
+
 fn process_file(case: &Case, process: &Value) -> String {
     let path = case.path("process.json");
     fs::write(&path, process.to_string()).expect("the process file");
@@ -196,19 +207,7 @@ fn a_process_file_says_everything() {
         "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]
     });
     process["rlimits"] = json!([{"type": "RLIMIT_CORE", "soft": 1, "hard": 2}]);
-    let file = process_file(&case, &process);
-    let pid_file = text(&case.path("exec-pid"));
-    case.runtime(&[
-        "exec",
-        "--process",
-        &file,
-        "--detach",
-        "--pid-file",
-        &pid_file,
-        &case.id,
-    ])
-    .ok();
-    let pid = case.exec_from_pid_file();
+    let pid = exec_process(&case, &process);
     assert_eq!(host::status(pid, "Uid"), "7 7 7 7");
     assert_eq!(host::status(pid, "Gid"), "8 8 8 8");
     assert_eq!(host::status(pid, "Groups"), "9 10");
@@ -243,19 +242,7 @@ fn a_process_file_without_capabilities_has_the_container_s() {
     ] {
         let mut process = idle_process();
         process["capabilities"] = capabilities;
-        let file = process_file(&case, &process);
-        let pid_file = text(&case.path("exec-pid"));
-        case.runtime(&[
-            "exec",
-            "--process",
-            &file,
-            "--detach",
-            "--pid-file",
-            &pid_file,
-            &case.id,
-        ])
-        .ok();
-        let pid = case.exec_from_pid_file();
+        let pid = exec_process(&case, &process);
         for set in ["CapBnd", "CapPrm", "CapEff"] {
             assert_eq!(host::capabilities(pid, set), expected, "{set}: {process}");
         }
